@@ -1,0 +1,47 @@
+# Two commands for a newcomer: `make demo` runs the main job, `make test` passes the tests.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+AI_HOW := .venv/bin/ai-how
+PYTEST := .venv/bin/pytest
+
+.PHONY: help sync demo check unit test test-all test-full clean
+
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+# uv is brought into the project when the machine has none.
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.8'
+
+# uv takes the machine's Python 3.11 or 3.12, or brings 3.12 itself; where it cannot, it says why.
+.venv/.synced: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen
+	@touch $@
+
+sync: .venv/.synced ## install exactly what uv.lock names into .venv
+
+demo: sync ## from a fresh clone to a served endpoint: platform, training, prediction, lineage
+	.venv/bin/python examples/digits/demo.py
+
+check: sync ## format, lint, types, layer rule, unit tests: under a minute
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTEST) -q tests/unit
+
+unit: sync ## the unit tests alone
+	$(PYTEST) -q tests/unit
+
+test: check ## everything that can be tested on this machine without root
+	$(PYTEST) -v -m "not slow" tests/integration tests/e2e
+
+test-all: test ## what CI runs
+
+test-full: check ## everything, the slow tests included
+	$(PYTEST) -v tests/integration tests/e2e
+
+clean: ## remove the environment (the platform's state in .ai-how stays)
+	rm -rf .venv .uv

@@ -1,0 +1,85 @@
+"""The composition root: the only file that knows every part.
+
+Here the applied estate becomes connections, and assets, sensors and connections become Dagster's
+definitions. Nothing is contacted; the connections open when they are first used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from ai_how.executor import in_process_with_identity
+from platform_assets.lineage.ledger import Ledger
+from platform_assets.models import published_copy, registered_version, trained_checkpoint
+from platform_assets.services import mlflow as mlflow_service
+from platform_assets.services import model_server as model_server_service
+from platform_assets.services import object_store as object_store_service
+from platform_assets.serving import delivery_job, endpoint, live_endpoints
+from platform_assets.spec.applied import AppliedEstate
+from resources.mlflow import Mlflow
+from resources.model_server import ModelServer
+from resources.object_store import ObjectStore
+from sensors import arrivals, dead_runs, drift, failures
+
+MODELS_BUCKET = "models"
+
+
+@dataclass(frozen=True)
+class Connections:
+    """The connections of an applied estate; the command line uses them without Dagster."""
+
+    estate: AppliedEstate
+    object_store: ObjectStore
+    reader_store: ObjectStore
+    mlflow: Mlflow
+    model_server: ModelServer
+    ledger: Ledger
+
+
+def connections(applied: AppliedEstate) -> Connections:
+    """Return the connections of `applied`, none of them opened yet."""
+    addresses = applied.addresses
+    return Connections(
+        estate=applied,
+        object_store=ObjectStore(
+            addresses.s3_url, MODELS_BUCKET, applied.secrets / "s3-publisher.json"
+        ),
+        reader_store=ObjectStore(
+            addresses.s3_url, MODELS_BUCKET, applied.secrets / "s3-reader.json"
+        ),
+        mlflow=Mlflow(addresses.mlflow_url, applied.secrets / "mlflow-credentials.ini"),
+        model_server=ModelServer(addresses.model_server_url),
+        ledger=Ledger(applied.database_url("ledger_writer", "ledger")),
+    )
+
+
+def build_defs(
+    estate: AppliedEstate, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Return the definitions of `estate`; tests put other connections in by name."""
+    resources = {**vars(connections(estate)), **(resource_overrides or {})}
+    modules = [
+        trained_checkpoint,
+        published_copy,
+        registered_version,
+        endpoint,
+        live_endpoints,
+        object_store_service,
+        mlflow_service,
+        model_server_service,
+    ]
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(modules),
+        asset_checks=dg.load_asset_checks_from_modules(modules),
+        jobs=[delivery_job.deliver_checkpoint],
+        sensors=[
+            arrivals.arrivals,
+            failures.delivery_failures,
+            dead_runs.dead_runs,
+            drift.live_endpoints_drift,
+        ],
+        resources=resources,
+        executor=in_process_with_identity,
+    )

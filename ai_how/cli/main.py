@@ -1,0 +1,45 @@
+"""The `ai-how` command: the groups it is made of, and what its exit codes mean.
+
+0 clean, 1 finding, 2 cannot tell (an error of ours), 64 wrong usage.
+"""
+
+import sys
+
+import click
+import typer
+from rich.console import Console
+from typer.main import get_command
+
+from ai_how.cli import checkpoint, endpoint, lineage, platform
+from platform_assets.spec.errors import AiHowError
+from resources.errors import ResourceError
+
+CANNOT_TELL = 2
+WRONG_USAGE = 64
+
+app = typer.Typer(
+    name="ai-how",
+    no_args_is_help=True,
+    add_completion=False,
+    help="One workstation as a hyperscaler: checkpoints become endpoints, with proof.",
+    epilog="Exit codes: 0 clean, 1 finding, 2 cannot tell, 64 wrong usage.",
+)
+platform.register(app)
+app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(lineage.app, name="lineage")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one message, never a traceback."""
+    try:
+        status = get_command(app).main(prog_name="ai-how", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(WRONG_USAGE)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except (AiHowError, ResourceError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"ai-how: {error}", markup=False, style="red")
+        sys.exit(CANNOT_TELL)
+    sys.exit(status or 0)

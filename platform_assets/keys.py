@@ -1,0 +1,18 @@
+"""Asset keys, read from the outside in: the first part is the group and the folder."""
+
+import dagster as dg
+
+TRAINED_CHECKPOINT = dg.AssetKey(["models", "trained_checkpoint"])
+PUBLISHED_COPY = dg.AssetKey(["models", "published_copy"])
+REGISTERED_VERSION = dg.AssetKey(["models", "registered_version"])
+ENDPOINT = dg.AssetKey(["serving", "endpoint"])
+LIVE_ENDPOINTS = dg.AssetKey(["serving", "live_endpoints"])
+OBJECT_STORE = dg.AssetKey(["services", "object_store"])
+MLFLOW = dg.AssetKey(["services", "mlflow"])
+MODEL_SERVER = dg.AssetKey(["services", "model_server"])
+
+CHECKPOINT_TAG = "ai-how/checkpoint"
+ATTEMPT_TAG = "ai-how/attempt"
+ENDPOINT_TAG = "endpoint"
+PROCESS_TAG = "ai-how/process"
+OWNER = "team:platform"

@@ -1,0 +1,75 @@
+"""The definitions load from an applied estate without contacting anything."""
+
+import itertools
+
+import dagster as dg
+import pytest
+
+from ai_how.build import build_defs
+from platform_assets import keys
+from platform_assets.spec.applied import Addresses, AppliedEstate
+
+
+@pytest.fixture
+def estate(tmp_path):
+    # Nothing listens on any of these: loading must not notice.
+    return AppliedEstate(
+        name="test",
+        checkpoint_root=tmp_path / "nowhere",
+        serving_file=tmp_path / "no-serving.yaml",
+        state=tmp_path / "no-state",
+        addresses=Addresses(
+            postgresql_socket_dir=tmp_path,
+            postgresql_port=1,
+            s3_url="http://127.0.0.1:1",
+            mlflow_url="http://127.0.0.1:1",
+            model_server_url="http://127.0.0.1:1",
+            dagster_url="http://127.0.0.1:1",
+        ),
+    )
+
+
+def test_the_definitions_load_and_contact_nothing(estate):
+    defs = build_defs(estate)
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_every_asset_tells_what_it_is_and_whose(estate):
+    graph = build_defs(estate).resolve_asset_graph()
+    expected = {
+        keys.TRAINED_CHECKPOINT,
+        keys.PUBLISHED_COPY,
+        keys.REGISTERED_VERSION,
+        keys.ENDPOINT,
+        keys.LIVE_ENDPOINTS,
+        keys.OBJECT_STORE,
+        keys.MLFLOW,
+        keys.MODEL_SERVER,
+    }
+    assert set(graph.get_all_asset_keys()) == expected
+    for key in expected:
+        node = graph.get(key)
+        assert node.description, f"{key} has no description"
+        assert len(node.description) > 60, f"{key}: {node.description}"
+        assert node.kinds, f"{key} has no kinds"
+        assert node.owners, f"{key} has no owner"
+        assert node.group_name == key.path[0]
+
+
+def test_the_chain_runs_from_checkpoint_to_endpoint(estate):
+    graph = build_defs(estate).resolve_asset_graph()
+    chain = [
+        keys.TRAINED_CHECKPOINT,
+        keys.PUBLISHED_COPY,
+        keys.REGISTERED_VERSION,
+        keys.ENDPOINT,
+    ]
+    for upstream, downstream in itertools.pairwise(chain):
+        assert upstream in graph.get(downstream).parent_keys
+
+
+def test_a_test_puts_its_own_connection_in(estate):
+    other = object()
+    defs = build_defs(estate, resource_overrides={"model_server": other})
+    assert defs.resources is not None
+    assert defs.resources["model_server"] is other

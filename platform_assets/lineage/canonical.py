@@ -16,7 +16,7 @@ import rfc8785
 
 from platform_assets.spec.errors import AiHowError
 
-JsonValue: TypeAlias = "None | bool | int | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
 Body: TypeAlias = dict[str, JsonValue]
 
 FIRST_PREV: Final = "00" * 32

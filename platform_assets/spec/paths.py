@@ -50,7 +50,7 @@ def checked_path(path: str) -> str:
     objection = path_objection(path)
     if objection is not None:
         message = (
-            f"path {ascii(path)} is refused: {objection}; expected a relative path with `/` "
+            f"path {path!a} is refused: {objection}; expected a relative path with `/` "
             "between its parts, NFC UTF-8, no `.` or `..`; rename the file and seal again"
         )
         raise PathRefused(message)
@@ -68,10 +68,10 @@ def checked_tree(paths: Iterable[str]) -> None:
     for path in paths:
         checked_path(path)
         if path in files:
-            message = f"path {ascii(path)} is refused: it is listed twice; list every file once"
+            message = f"path {path!a} is refused: it is listed twice; list every file once"
             raise PathRefused(message)
         files.add(path)
         directories.update(path[:end] for end, letter in enumerate(path) if letter == "/")
     for path in sorted(files & directories):
-        message = f"path {ascii(path)} is refused: it is listed as a file and as a directory"
+        message = f"path {path!a} is refused: it is listed as a file and as a directory"
         raise PathRefused(message)

@@ -13,6 +13,7 @@ import configparser
 import json
 import logging
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,6 +174,7 @@ def mlflow_application(access: StoreAccess, login: Login, port: int) -> "ASGIApp
 
 def serve(application: "ASGIApp", port: int) -> None:
     """Serve `application` on 127.0.0.1 until SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop is no failure: exit status 0
     uvicorn.run(
         application,
         host=LOOPBACK,

@@ -9,7 +9,7 @@ Reference: Amazon S3 API, "Checking object integrity" and "Conditional requests"
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -151,18 +151,16 @@ class ObjectStore:
     @contextmanager
     def _asking(self, what: str, key: str = "") -> Iterator[None]:
         """Turn botocore's errors into ours; each names the request, the object and the store."""
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+        from botocore.exceptions import ConnectionError as NoConnection
 
         where = f"{what} s3://{self.bucket}/{key} at {self.endpoint_url}"
         try:
             yield
         except ClientError as error:
             raise _client_error(error, where) from error
-        except HTTPClientError as error:
+        except (HTTPClientError, NoConnection, IncompleteReadError, OSError) as error:
             message = f"{where}: no answer: {error}; is the object store running?"
-            raise StoreUnavailable(message) from error
-        except (BotoCoreError, OSError) as error:
-            message = f"{where}: {error}"
             raise StoreUnavailable(message) from error
 
     def ensure_bucket(self) -> bool:
@@ -234,7 +232,7 @@ class ObjectStore:
         """
         with self._asking("get", key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
-            with answer["Body"] as stream:
+            with closing(answer["Body"]) as stream:
                 size = int(answer["ContentLength"])
                 if size > limit:
                     message = (
@@ -248,7 +246,7 @@ class ObjectStore:
         """Read an object piece by piece, never holding more than one piece."""
         with self._asking("get", key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
-            with answer["Body"] as stream:
+            with closing(answer["Body"]) as stream:
                 yield from stream.iter_chunks(chunk_bytes)
 
     def metadata(self, key: str) -> dict[str, str]:

@@ -23,7 +23,8 @@ class Remembered:
     """What an earlier tick found out about a directory.
 
     `rules` is a digest of what the judgement depended on besides the directory; `reason` is why it
-    was refused, None when it was taken; `again_at` is when a refusal may pass by itself.
+    was refused, None when it was taken; `again_at` is when a refused one is looked at again, since
+    a mode, an owner, a restored file or a clock may have been put right without a new marker.
     """
 
     marker: str
@@ -62,6 +63,11 @@ def in_turn(names: Iterable[str], after: str) -> list[str]:
 def is_repeat(key: str, remembered: Remembered | None) -> bool:
     """Tell whether checkpoint `key` was requested before: its marker was touched, not changed."""
     return remembered is not None and remembered.key == key
+
+
+def is_news(marker: str, rules: str, remembered: Remembered | None) -> bool:
+    """Tell whether a refusal was not told yet: a second look at a marker says nothing new."""
+    return remembered is None or (remembered.marker, remembered.rules) != (marker, rules)
 
 
 def vanished(remembered: Mapping[str, Remembered], listed: Sequence[str]) -> set[str]:

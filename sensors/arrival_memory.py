@@ -6,6 +6,7 @@ for its run was itself committed by Dagster: the tick's id goes into the sensor'
 of a tick whose id does not come back are forgotten. So a tick that dies on its way loses no run.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from sensors.arrival_decision import Remembered
 
 _SCHEMA = """
 create table if not exists judged (
-    name text primary key, marker text not null, rules text not null, key text, reason text,
+    name blob primary key, marker text not null, rules text not null, key text, reason text,
     again_at real, tick text
 ) without rowid
 """
@@ -57,7 +58,7 @@ class ArrivalMemory:
                 db.execute("update judged set tick = null where tick = ?", [committed_tick])
                 db.execute("delete from judged where tick is not null")
             rows = db.execute("select name, marker, rules, key, reason, again_at from judged")
-            return {name: Remembered(*rest) for name, *rest in rows}
+            return {os.fsdecode(name): Remembered(*rest) for name, *rest in rows}
 
     def remember(self, judged: Iterable[tuple[str, Remembered, str | None]]) -> None:
         """Keep what was found out: name, row, and the tick that must be committed for it."""
@@ -65,7 +66,7 @@ class ArrivalMemory:
             db.executemany(
                 "insert or replace into judged values (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (name, r.marker, r.rules, r.key, r.reason, r.again_at, tick)
+                    (os.fsencode(name), r.marker, r.rules, r.key, r.reason, r.again_at, tick)
                     for name, r, tick in judged
                 ],
             )
@@ -73,4 +74,6 @@ class ArrivalMemory:
     def forget(self, names: Iterable[str]) -> None:
         """Drop the rows of directories that are gone."""
         with self._opened() as db:
-            db.executemany("delete from judged where name = ?", [(name,) for name in names])
+            db.executemany(
+                "delete from judged where name = ?", [(os.fsencode(name),) for name in names]
+            )

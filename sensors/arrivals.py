@@ -1,9 +1,9 @@
 """The sensor that sees sealed checkpoints and asks for their delivery.
 
 A tick lists `<checkpoint root>/<model>/<run>/`, stats each marker once, judges only what is new or
-changed, and asks Dagster for at most `MAX_REQUESTS` runs. What to do about a directory is decided in
-`sensors.arrival_decision`, what was done is kept in `sensors.arrival_memory`; the cursor holds the
-last tick's id and the directory at which it stopped, however many checkpoints there are.
+changed, and asks Dagster for at most `MAX_REQUESTS` runs. What to do about a directory is decided
+in `sensors.arrival_decision`, what was done is kept in `sensors.arrival_memory`; the cursor holds
+the last tick's id and the directory at which it stopped, however many checkpoints there are.
 """
 
 import hashlib
@@ -17,12 +17,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from platform_assets.keys import TRAINED_CHECKPOINT
 from platform_assets.models.checkpoint_directory import (
+    MARKER_NAME,
     CheckpointRefused,
     JudgedCheckpoint,
+    checkpoint_directories,
     judge_checkpoint,
 )
+from platform_assets.models.trained_checkpoint import checkpoint_observation
 from platform_assets.partitions import CHECKPOINTS
 from platform_assets.serving.delivery_job import deliver_checkpoint, delivery_request
 from platform_assets.spec.applied import AppliedEstate
@@ -31,6 +33,7 @@ from sensors.arrival_decision import (
     Remembered,
     Step,
     in_turn,
+    is_news,
     is_repeat,
     marker_identity,
     step_for,
@@ -39,11 +42,10 @@ from sensors.arrival_decision import (
 from sensors.arrival_memory import ArrivalMemory
 from sensors.readiness import part_that_is_down
 
-MARKER_NAME = "_COMPLETE.json"
 MAX_REQUESTS = 25
 BUDGET_S = 15.0
-# A directory that could not be read is looked at again after this long.
-_UNREADABLE_AGAIN_S = 60.0
+# A refused checkpoint is looked at again this often, in silence unless it is taken then.
+REFUSED_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,24 @@ class Cursor:
         return json.dumps({"tick": self.tick, "after": self.after})
 
 
+@dataclass(frozen=True)
+class World:
+    """What a tick judges by: where checkpoints lie, what is served, what earlier ticks found."""
+
+    root: Path
+    serving: ServingConfig
+    remembered: dict[str, Remembered]
+    deadline: float
+
+    def served(self, name: str) -> ServedModel | None:
+        """Return the entry of the model that directory `name` belongs to."""
+        return self.serving.models.get(name.partition("/")[0])
+
+    def is_over(self) -> bool:
+        """Tell whether the tick has used up its time."""
+        return time.monotonic() > self.deadline
+
+
 @dataclass
 class Sweep:
     """What one tick saw and found out."""
@@ -79,26 +99,17 @@ class Sweep:
     stopped_at: str = ""
 
 
-def listed_directories(root: Path) -> tuple[list[str], list[str]]:
-    """Return `<model>/<run>` of every directory, and the models that cannot be listed.
+def listed_directories(root: Path) -> list[str]:
+    """Return `<model>/<run>` of every directory; of a model that cannot be listed, its name.
 
     Raises:
         OSError: the root itself cannot be listed.
     """
-    names: list[str] = []
-    unreadable: list[str] = []
-    with os.scandir(root) as models:
-        folders = [m for m in models if m.is_dir(follow_symlinks=False)]
-    for model in folders:
-        try:
-            with os.scandir(model) as runs:
-                names += [f"{model.name}/{r.name}" for r in runs if r.is_dir(follow_symlinks=False)]
-        except OSError:
-            unreadable.append(model.name)
-    return [name for name in names if name.isprintable()], unreadable
+    prefix = len(str(root)) + 1
+    return [str(directory)[prefix:] for directory in checkpoint_directories(root)]
 
 
-def observed_marker(directory: Path) -> str | None:
+def observed_marker(directory: str) -> str | None:
     """Return the identity of the marker in `directory` by one stat; None when it has none."""
     try:
         return marker_identity(os.stat(f"{directory}/{MARKER_NAME}", follow_symlinks=False))  # noqa: PTH116 - thousands of them
@@ -113,29 +124,18 @@ def _rules(served: ServedModel | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _model(name: str) -> str:
-    return name.partition("/")[0]
-
-
-def look(
-    root: Path,
-    names: Iterable[str],
-    remembered: dict[str, Remembered],
-    serving: ServingConfig,
-    deadline: float,
-) -> Sweep:
-    """Stat the markers of `names` in turn until `deadline`; note which are to be judged."""
+def look(world: World, names: Iterable[str]) -> Sweep:
+    """Stat the markers of `names` in turn while there is time; note which are to be judged."""
     sweep = Sweep()
     now = time.time()
-    rules: dict[str, str] = {}
+    by_model = {model: _rules(served) for model, served in world.serving.models.items()}
+    not_served = _rules(None)
     for name in names:
-        if time.monotonic() > deadline:
+        if world.is_over():
             return sweep
-        model = _model(name)
-        if model not in rules:
-            rules[model] = _rules(serving.models.get(model))
-        marker = observed_marker(root / name)
-        step = step_for(marker, remembered.get(name), rules[model], now)
+        rules = by_model.get(name.partition("/")[0], not_served)
+        marker = observed_marker(f"{world.root}/{name}")
+        step = step_for(marker, world.remembered.get(name), rules, now)
         if step is Step.JUDGE and marker is not None:
             sweep.to_judge.append((name, marker))
         sweep.waiting += step is Step.WAIT
@@ -144,58 +144,31 @@ def look(
     return sweep
 
 
-def judge(
-    sweep: Sweep,
-    root: Path,
-    remembered: dict[str, Remembered],
-    serving: ServingConfig,
-    tick: str,
-    deadline: float,
-) -> None:
-    """Judge what the sweep noted, in turn, until `MAX_REQUESTS` are taken or time is up."""
+def judge(world: World, sweep: Sweep, tick: str) -> None:
+    """Judge what the sweep noted, in turn, while there is time and room for requests."""
     previous = ""
     for name, marker in sweep.to_judge:
-        if len(sweep.taken) >= MAX_REQUESTS or time.monotonic() > deadline:
+        if len(sweep.taken) >= MAX_REQUESTS or world.is_over():
             sweep.stopped_at = previous
             return
         previous = name
-        served = serving.models.get(_model(name))
+        remembered = world.remembered.get(name)
+        served = world.served(name)
         rules = _rules(served)
-        key, reason, again_at = None, None, None
         try:
-            checkpoint = judge_checkpoint(root / name, root, served, datetime.now(UTC))
-            key = checkpoint.key
-        except CheckpointRefused as refusal:
-            reason = str(refusal)
-        except OSError as error:
-            reason = f"it cannot be read: {error}"
-            again_at = time.time() + _UNREADABLE_AGAIN_S
-        repeated = key is not None and is_repeat(key, remembered.get(name))
-        if key is not None and not repeated:
-            sweep.taken.append(checkpoint)
-        if reason is not None:
-            sweep.refused.append((name, reason))
-        unconfirmed = key is not None and not repeated
-        row = Remembered(marker, rules, key, reason, again_at)
-        sweep.rows.append((name, row, tick if unconfirmed else None))
-
-
-def observation(checkpoint: JudgedCheckpoint) -> dg.AssetObservation:
-    """Return what Dagster is told about a checkpoint that it has not seen before."""
-    return dg.AssetObservation(
-        asset_key=TRAINED_CHECKPOINT,
-        partition=checkpoint.key,
-        description=f"Sealed by {checkpoint.model}, run {checkpoint.run}.",
-        metadata={
-            "directory": dg.MetadataValue.path(str(checkpoint.directory)),
-            "format": checkpoint.marker.format,
-            "sealed_at": str(checkpoint.marker.sealed_at),
-            "serving_files": len(checkpoint.manifest.files),
-            "serving_bytes": checkpoint.manifest.total_bytes,
-            "tree_digest": checkpoint.manifest.tree_digest,
-        },
-        tags={"dagster/data_version": checkpoint.marker_sha256},
-    )
+            found = judge_checkpoint(world.root / name, world.root, served, datetime.now(UTC))
+        except (CheckpointRefused, OSError) as refusal:
+            if is_news(marker, rules, remembered):
+                sweep.refused.append((name, str(refusal)))
+            row = Remembered(marker, rules, None, str(refusal), time.time() + REFUSED_AGAIN_S)
+            sweep.rows.append((name, row, None))
+            continue
+        row = Remembered(marker, rules, found.key, None)
+        if is_repeat(found.key, remembered):
+            sweep.rows.append((name, row, None))
+        else:
+            sweep.taken.append(found)
+            sweep.rows.append((name, row, tick))
 
 
 def result(
@@ -215,7 +188,7 @@ def result(
         requests.append(delivery_request(checkpoint.key, 1, served.endpoint if served else None))
     return dg.SensorResult(
         run_requests=requests,
-        asset_events=[observation(c) for c in new],
+        asset_events=[checkpoint_observation(c) for c in new],
         dynamic_partitions_requests=[CHECKPOINTS.build_add_request([c.key for c in new])],
         cursor=cursor.text(),
     )
@@ -234,7 +207,7 @@ def arrivals(
     deadline = time.monotonic() + BUDGET_S
     root = estate.checkpoint_root
     try:
-        names, unreadable = listed_directories(root)
+        names = listed_directories(root)
         serving = read_serving(estate.serving_file)
     except OSError as error:
         return dg.SkipReason(f"the checkpoint root {root} cannot be listed: {error}")
@@ -242,17 +215,15 @@ def arrivals(
         return dg.SkipReason(str(refusal))
     cursor = Cursor.parsed(context.cursor)
     memory = ArrivalMemory(estate.state / "sensors" / "arrivals.sqlite")
-    remembered = memory.recall(cursor.tick)
-    sweep = look(root, in_turn(names, cursor.after), remembered, serving, deadline)
+    world = World(root, serving, memory.recall(cursor.tick), deadline)
+    sweep = look(world, in_turn(names, cursor.after))
     down = part_that_is_down(estate.addresses) if sweep.to_judge else None
     if down is not None:
-        return dg.SkipReason(f"{len(sweep.to_judge)} checkpoints wait: {down}")
+        return dg.SkipReason(f"{len(sweep.to_judge)} directories wait to be judged: {down}")
     tick = f"{time.time_ns():x}"
-    judge(sweep, root, remembered, serving, tick, deadline)
+    judge(world, sweep, tick)
     memory.remember(sweep.rows)
-    memory.forget(n for n in vanished(remembered, names) if _model(n) not in unreadable)
+    memory.forget(vanished(world.remembered, names))
     for name, reason in sweep.refused:
-        context.log.warning("%s is not taken: %s", name, reason)
-    for model in unreadable:
-        context.log.warning("%s cannot be listed; its mode or owner shuts us out", root / model)
+        context.log.warning("%s is not taken: %s", ascii(name)[1:-1], reason)
     return result(sweep, context.instance, serving, Cursor(tick, sweep.stopped_at))

@@ -35,7 +35,7 @@ def process_tag(run_id: str) -> str:
 
 def belongs_to(tag: str | None, run_id: str) -> bool:
     """Tell whether `tag` was set by run `run_id` itself, not copied from the run it retries."""
-    return tag is not None and tag.count(":") == 3 and tag.endswith(f":{run_id[:8]}")  # noqa: PLR2004
+    return tag is not None and tag.count(":") == 3 and tag.endswith(f":{run_id[:8]}")
 
 
 def is_gone(tag: str) -> bool:

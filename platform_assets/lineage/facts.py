@@ -34,7 +34,7 @@ def plain_body(values: Mapping[str, Any]) -> Body:
     """Return `values` as a fact may hold them.
 
     Floats, and integers from 2^53 on, become decimal strings, times become timestamps, paths text;
-    keys without a value are left out, for unknown is not a value.
+    what is None at the top is left out, for unknown is not a value.
     """
     return checked_body({key: _plain(value) for key, value in values.items() if value is not None})
 
@@ -45,7 +45,7 @@ def _plain(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= SAFE_INTEGERS:
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items() if inner is not None}
+        return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(inner) for inner in value]
     if isinstance(value, datetime):
@@ -90,7 +90,7 @@ def record_checkpoint(
             "sealed_at": sealed_at,
             "files": files,
             "bytes": bytes,
-            "training": dict(training),
+            "training": {key: value for key, value in training.items() if value is not None},
         }
     )
     return _record_once(ledger, CHECKPOINT, key, body, frozenset(), valid_from=sealed_at)

@@ -59,8 +59,11 @@ class Manifest:
 
     @cached_property
     def _canonical(self) -> bytes:
-        files = [{"path": e.path, "sha256": e.sha256, "size": e.size} for e in self.files]
-        return rfc8785.dumps({"files": files, "version": VERSION})
+        document: dict[str, Any] = {
+            "files": [{"path": e.path, "sha256": e.sha256, "size": e.size} for e in self.files],
+            "version": VERSION,
+        }
+        return rfc8785.dumps(document)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""

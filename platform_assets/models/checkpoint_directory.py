@@ -168,7 +168,7 @@ def _names(directory: Path, root: Path) -> tuple[str, str]:
     if len(parts) == 1:
         message = f"{directory}: the directory cannot be listed; let our user read it"
         raise CheckpointRefused(message)
-    if len(parts) != 2:  # noqa: PLR2004 - <model>/<run>
+    if len(parts) != 2:
         message = f"{directory}: expected {root}/<model>/<run>"
         raise CheckpointRefused(message)
     try:
@@ -311,7 +311,9 @@ def _check_files(
     listed = {file.path: file for file in marker.files}
     missing = sorted(listed.keys() - found.keys())
     if missing:
-        message = f"{directory}: the marker names {_some(missing)}, found missing; restore or reseal"
+        message = (
+            f"{directory}: the marker names {_some(missing)}, found missing; restore or reseal"
+        )
         raise CheckpointRefused(message)
     extra = sorted(found.keys() - listed.keys() - UNLISTED)
     if extra:

@@ -22,6 +22,7 @@ from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.serving import read_serving
 from resources.errors import ResourceError
 from resources.mlflow import MlflowUnavailable
+from resources.model_server import ModelServerUnavailable
 from resources.object_store import StoreUnavailable
 
 LOCK_TIMEOUT_S = 900.0
@@ -31,6 +32,7 @@ TRANSIENT_ERRORS = (
     LockLost,
     LockTimeout,
     MlflowUnavailable,
+    ModelServerUnavailable,
     SourceUnreadable,
     StoreUnavailable,
 )

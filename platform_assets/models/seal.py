@@ -365,9 +365,7 @@ def _checked_training(training: Dict[str, Any]) -> Dict[str, Any]:
     unknown = sorted(set(training) - set(TRAINING_KEYS))
     if unknown:
         raise SealRefused(
-            "provenance: unknown key {!r}; expected {}".format(
-                unknown[0], ", ".join(TRAINING_KEYS)
-            )
+            "provenance: unknown key {!r}; expected {}".format(unknown[0], ", ".join(TRAINING_KEYS))
         )
     for name, value in (training.get("metrics") or {}).items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
@@ -451,7 +449,9 @@ def _told(options: argparse.Namespace) -> Dict[str, Any]:
             try:
                 told = json.loads(file.read().decode("utf-8"))
             except ValueError as error:
-                raise SealRefused("{}: expected JSON: {}".format(options.provenance, error)) from error
+                raise SealRefused(
+                    "{}: expected JSON: {}".format(options.provenance, error)
+                ) from error
         if not isinstance(told, dict):
             raise SealRefused("{}: expected a JSON object".format(options.provenance))
     said = {

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -138,6 +139,17 @@ def part_bytes(size: int) -> int:
     return max(PART_BYTES, mib_needed * MIB)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The first `size` bytes of `buffer`, which goes back to the free ones when they are sent."""
+
+    key: str
+    upload_id: str
+    number: int
+    buffer: bytearray
+    size: int
+
+
 class Upload:
     """One transfer of files from `directory` to keys under `prefix`."""
 
@@ -213,8 +225,8 @@ class Upload:
                     expected = min(size, entry.size - (number - 1) * size)
                     if _fill(descriptor, memoryview(buffer)[:expected]) != expected:
                         raise _wrong(self._directory, entry, f"{entry.size} bytes", "fewer")
-                    part = (entry.path, upload_id, number, buffer, expected, free)
-                    sent.append(pool.submit(self._send_part, *part))
+                    part = _Part(self._prefix + entry.path, upload_id, number, buffer, expected)
+                    sent.append(pool.submit(self._send_part, part, free))
                     digest.update(memoryview(buffer)[:expected])
             _compare(self._directory, entry, digest.hexdigest())
             return _first_failure(sent)
@@ -223,22 +235,15 @@ class Upload:
                 future.cancel()
             wait(sent)
 
-    def _send_part(
-        self,
-        path: str,
-        upload_id: str,
-        number: int,
-        buffer: bytearray,
-        size: int,
-        free: "queue.SimpleQueue[bytearray | None]",
-    ) -> SentPart:
+    def _send_part(self, part: _Part, free: "queue.SimpleQueue[bytearray | None]") -> SentPart:
         try:
-            body = buffer if size == len(buffer) else buffer[:size]
-            part = self._store.upload_part(self._prefix + path, upload_id, number, body)
+            whole = part.size == len(part.buffer)
+            body = part.buffer if whole else part.buffer[: part.size]
+            sent = self._store.upload_part(part.key, part.upload_id, part.number, body)
         finally:
-            free.put(buffer)
-        self._progress.add(size)
-        return part
+            free.put(part.buffer)
+        self._progress.add(part.size)
+        return sent
 
 
 def _raise_failed(futures: Sequence["Future[SentPart]"]) -> None:

@@ -4,6 +4,8 @@ Also the names that every request of it carries, whoever asks: the arrivals sens
 new attempts, the command line. Dagster never starts a run key twice, so a key names an attempt.
 """
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from platform_assets.keys import (
@@ -47,7 +49,7 @@ def delivery_request(checkpoint: str, attempt: int, endpoint: str | None) -> dg.
     )
 
 
-def attempt_of(tags: dict[str, str]) -> int:
+def attempt_of(tags: Mapping[str, str]) -> int:
     """Return the attempt that a run's tags name; a run without one counts as the first."""
     value = tags.get(ATTEMPT_TAG, "")
     return int(value) if value.isdecimal() else 1

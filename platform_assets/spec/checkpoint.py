@@ -202,3 +202,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _no_constant(constant: str) -> float:
     message = f"{constant} is no number of JSON"
     raise ValueError(message)
+
+
+def published_schema() -> dict[str, Any]:
+    """Return the JSON schema of a marker, as `docs/schemas/checkpoint-1.json` holds it."""
+    schema = Marker.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "checkpoint/1",
+        **schema,
+    }

@@ -24,13 +24,16 @@ PORT = 5432
 class LedgerDatabase:
     socket_dir: Path
     database: str
+    port: int = PORT
 
     def url(self, role: str) -> str:
-        return f"postgresql+psycopg2://{role}@/{self.database}?host={self.socket_dir}&port={PORT}"
+        return (
+            f"postgresql+psycopg2://{role}@/{self.database}?host={self.socket_dir}&port={self.port}"
+        )
 
     def connect(self, role: str) -> "psycopg2.extensions.connection":
         return psycopg2.connect(
-            host=str(self.socket_dir), port=PORT, user=role, dbname=self.database
+            host=str(self.socket_dir), port=self.port, user=role, dbname=self.database
         )
 
     def execute(self, role: str, *statements: str) -> None:
@@ -99,12 +102,11 @@ def _await_ready(directory: Path, server: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture
-def database(ledger_server: Path, request: pytest.FixtureRequest) -> Iterator[LedgerDatabase]:
-    name = f"ledger_{abs(hash(request.node.nodeid))}"
+def database(ledger_server: Path) -> Iterator[LedgerDatabase]:
     maintenance = LedgerDatabase(ledger_server, "postgres")
-    maintenance.execute("postgres", f"CREATE DATABASE {name} OWNER ledger_owner")
-    yield LedgerDatabase(ledger_server, name)
-    maintenance.execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+    maintenance.execute("postgres", "CREATE DATABASE ledger OWNER ledger_owner")
+    yield LedgerDatabase(ledger_server, "ledger")
+    maintenance.execute("postgres", "DROP DATABASE ledger WITH (FORCE)")
 
 
 @pytest.fixture

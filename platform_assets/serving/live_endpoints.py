@@ -1,0 +1,196 @@
+"""What is live: asked of the model server itself and compared with the ledger's last deployment.
+
+A file that was written beside the server is no observation. A server that cannot be asked is
+"cannot tell", never "nothing is served". Nothing is changed here.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import dagster as dg
+
+from platform_assets import keys
+from platform_assets.lineage import ids
+from platform_assets.lineage.facts import DEPLOYMENT
+from platform_assets.lineage.ledger import Fact, Ledger, LockTimeout
+from platform_assets.serving.mlserver_endpoint import CANDIDATE, digest_of
+from resources.model_server import ModelNotFound, ModelServer, ModelServerUnavailable
+
+_SECOND_LOOK_S = 30.0
+
+
+@dataclass(frozen=True)
+class LiveEndpoint:
+    """One endpoint: what the server tells, what the ledger expects, and whether they agree.
+
+    Digests are 64 hex digits. `served_digest` is None where the server has no such model, and ""
+    where it serves one that tells no digest.
+    """
+
+    endpoint: str
+    url: str
+    served_digest: str | None
+    expected_digest: str | None
+    agrees: bool
+    model: str | None
+    version: str | None
+    checkpoint: str | None
+    since: str | None
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return asdict(self)
+
+
+def observe_live(
+    server: ModelServer, ledger: Ledger, configured: Iterable[str] = ()
+) -> list[LiveEndpoint]:
+    """Ask the server for every endpoint of the ledger, of the server and of `configured`.
+
+    A deployment that is under way is waited for, so that its swap is not taken for a difference.
+
+    Raises:
+        ModelServerUnavailable: the server cannot be asked; nothing is known then.
+        LedgerUnreachable: the ledger cannot be asked.
+    """
+    served = {str(model["name"]) for model in server.index() if model.get("state") == "READY"}
+    expected = {fact.subject: fact for fact in ledger.facts(DEPLOYMENT)}  # the last one holds
+    names = {name for name in served if not name.endswith(CANDIDATE)}
+    return [
+        _observed(server, ledger, name, expected.get(name))
+        for name in sorted(names | expected.keys() | set(configured))
+    ]
+
+
+def _observed(server: ModelServer, ledger: Ledger, name: str, fact: Fact | None) -> LiveEndpoint:
+    first = _compared(server, name, fact)
+    if first.agrees:
+        return first
+    try:
+        with ledger.lock(f"endpoint/{name}", _SECOND_LOOK_S):
+            return _compared(server, name, ledger.latest(DEPLOYMENT, name))
+    except LockTimeout:
+        return first
+
+
+def _compared(server: ModelServer, name: str, fact: Fact | None) -> LiveEndpoint:
+    try:
+        metadata = server.metadata(name)
+    except ModelNotFound:
+        metadata = None
+    served = None if metadata is None else digest_of(metadata)
+    shown = (metadata or {}).get("parameters") or {}
+    body = {} if fact is None else fact.body
+    expected = None if fact is None else str(body["tree_digest"])
+    return LiveEndpoint(
+        endpoint=name,
+        url=server.infer_url(name),
+        served_digest=served,
+        expected_digest=expected,
+        agrees=served == expected,
+        model=_text(body.get("model") or shown.get(ids.MODEL)),
+        version=_text(body.get("version") or shown.get(ids.VERSION)),
+        checkpoint=_text(body.get("checkpoint") or shown.get(ids.CHECKPOINT)),
+        since=None if fact is None else fact.valid_from,
+        reason=_reason(served, expected),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _reason(served: str | None, expected: str | None) -> str:
+    if served == expected:
+        return "nothing was deployed yet" if expected is None else "server and ledger agree"
+    if served is None:
+        return "the ledger has a deployment, the server has no such model: deploy it again"
+    told = "a model that tells no digest" if served == "" else f"digest {served}"
+    if expected is None:
+        return f"the server serves {told}, the ledger knows no deployment: find out who loaded it"
+    return f"the server serves {told}, the ledger has {expected}: find out who changed it"
+
+
+_COLUMNS = (
+    ("endpoint", "string"),
+    ("agrees", "bool"),
+    ("version", "string"),
+    ("served_digest", "string"),
+    ("expected_digest", "string"),
+    ("since", "string"),
+    ("reason", "string"),
+    ("url", "string"),
+)
+
+
+def _table(observed: list[LiveEndpoint]) -> dg.TableMetadataValue:
+    rows = [one.as_json() for one in observed]
+    records = [
+        dg.TableRecord({name: "" if row[name] is None else row[name] for name, _ in _COLUMNS})
+        for row in rows
+    ]
+    return dg.MetadataValue.table(
+        records, dg.TableSchema([dg.TableColumn(name, kind) for name, kind in _COLUMNS])
+    )
+
+
+def _data_version(observed: list[LiveEndpoint]) -> dg.DataVersion:
+    served = {one.endpoint: one.served_digest for one in observed}
+    return dg.DataVersion(hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest())
+
+
+@dg.observable_source_asset(
+    key=keys.LIVE_ENDPOINTS,
+    group_name="serving",
+    description=(
+        "What the model servers serve at this moment, told by themselves: for each endpoint the "
+        "tree digest of the bytes that were loaded, beside the digest that the ledger expects. A "
+        "model that was swapped behind our back shows here as a difference. A server that is down "
+        "makes no observation: nothing is known then."
+    ),
+    tags={"dagster/kind/mlserver": "", "dagster/kind/openinference": ""},
+)
+def live_endpoints(
+    model_server: dg.ResourceParam[ModelServer], ledger: dg.ResourceParam[Ledger]
+) -> dg.ObserveResult:
+    """Observe every endpoint."""
+    try:
+        observed = observe_live(model_server, ledger)
+    except ModelServerUnavailable as error:
+        raise dg.Failure(f"cannot tell what is served: {error}") from error
+    differing = [one.endpoint for one in observed if not one.agrees]
+    return dg.ObserveResult(
+        data_version=_data_version(observed),
+        metadata={
+            "endpoints": _table(observed),
+            "count": len(observed),
+            "agrees": not differing,
+            "differing": ", ".join(differing) or "none",
+        },
+    )
+
+
+@dg.asset_check(
+    asset=keys.LIVE_ENDPOINTS,
+    name="agree_with_ledger",
+    description="Every endpoint serves exactly the digest of its last deployment in the ledger.",
+)
+def agree_with_ledger(
+    model_server: dg.ResourceParam[ModelServer], ledger: dg.ResourceParam[Ledger]
+) -> dg.AssetCheckResult:
+    """Ask server and ledger now, and compare."""
+    try:
+        observed = observe_live(model_server, ledger)
+    except ModelServerUnavailable as error:
+        raise dg.Failure(f"cannot tell what is served: {error}") from error
+    differing = [one for one in observed if not one.agrees]
+    return dg.AssetCheckResult(
+        passed=not differing,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(f"{one.endpoint}: {one.reason}" for one in differing) or None,
+        metadata={"endpoints": _table(observed)},
+    )

@@ -152,7 +152,9 @@ def _described(hop: Hop) -> tuple[str, list[str]]:
             lines = [f"server {hop.server}, since {hop.fact.valid_from}"]
             title = f"serves {hop.model} version {hop.version}"
         case VersionHop():
-            lines = [f"source {hop.source}"]
+            # The digest stands in full above.
+            shortened = hop.source.replace(hop.tree_digest, f"{hop.tree_digest[:12]}…")
+            lines = [f"source {shortened}"]
             title = f"version {hop.model}/{hop.version}"
         case CopyHop():
             lines = [f"{hop.files} files, {hop.bytes:,} bytes"]

@@ -153,8 +153,8 @@ def advisory_lock(engine: sa.Engine, name: str, timeout_s: float) -> Iterator[No
         yield
         _release(connection, name, key)
     finally:
-        # Closing the connection is what lets go of the lock, whatever happened before.
-        connection.invalidate() if not connection.closed else None
+        # Closing the socket is what lets go of the lock, whatever happened before.
+        connection.invalidate()
         connection.close()
 
 

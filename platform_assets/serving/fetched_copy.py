@@ -176,8 +176,8 @@ def _fetch(store: ObjectStore, prefix: str, manifest: Manifest, target: Path) ->
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     _write_synced(target / MANIFEST_NAME, iter([manifest.to_bytes()]))
-    for folder, _, _ in os.walk(target, topdown=False):
-        _sync_directory(Path(folder))
+    for written, _, _ in os.walk(target, topdown=False):
+        _sync_directory(Path(written))
 
 
 def _fetch_file(store: ObjectStore, prefix: str, entry: FileEntry, target: Path) -> None:

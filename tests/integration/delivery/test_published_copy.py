@@ -134,7 +134,7 @@ def test_a_byte_flipped_after_sealing_is_refused_and_nothing_is_committed(
     assert list(object_store.open_uploads(prefix)) == []
     assert prefix + "model.safetensors" not in [found.key for found in object_store.list(prefix)]
     flip(checkpoint.directory / "model.safetensors")
-    assert publish_checkpoint(checkpoint, object_store, print).resumed
+    assert not publish_checkpoint(checkpoint, object_store, print).equal
     assert_whole(object_store, checkpoint)
 
 

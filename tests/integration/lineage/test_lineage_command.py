@@ -46,6 +46,7 @@ def ai_how(database, tmp_path):
             [sys.executable, "-c", "from ai_how.cli.main import main; main()", *arguments],
             env={**os.environ, "AI_HOW_STATE": str(tmp_path)},
             cwd=ROOT,
+            check=False,
             capture_output=True,
             text=True,
             timeout=300,
@@ -117,7 +118,7 @@ def test_an_intact_ledger_is_said_with_its_head_and_a_broken_one_exits_1(databas
     assert "fact 2: its column subject differs" in broken.stdout
 
 
-def test_a_ledger_that_is_down_exits_2_and_says_what_to_do(ai_how):
+def test_a_database_without_a_ledger_exits_2_and_says_what_to_do(ai_how):
     shown = ai_how("lineage", "ledger")
     assert shown.returncode == 2
     assert "ai-how up" in shown.stderr

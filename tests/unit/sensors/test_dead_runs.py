@@ -8,6 +8,7 @@ import dagster as dg
 import psutil
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.storage.runs.schema import RunsTable
 
 from platform_assets.keys import PROCESS_TAG
 from sensors.dead_runs import LAUNCH_GRACE, dead_runs, free_dead_runs
@@ -94,9 +95,9 @@ def test_a_run_that_no_process_ever_took_up_is_freed_after_a_while(instance):
 
 def test_an_untagged_run_launched_before_this_boot_is_freed_at_once(instance):
     run = _run(instance, STARTED)
-    instance.run_storage.delete_run(run.run_id)
     before_boot = datetime.fromtimestamp(psutil.boot_time() - 3600, UTC)
-    instance.run_storage.add_historical_run(run, run_creation_time=before_boot)
+    with instance.run_storage.connect() as database:
+        database.execute(RunsTable.update().values(update_timestamp=before_boot))
     assert free_dead_runs(instance, _now()) == [run.run_id]
 
 

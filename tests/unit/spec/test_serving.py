@@ -1,0 +1,85 @@
+"""The serving file: what it may say, and what a person reads when it says something else."""
+
+from pathlib import Path
+
+import pytest
+
+from platform_assets.spec.serving import ServingRefused, read_serving
+
+ROOT = Path(__file__).parents[3]
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "serving.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_our_own_file_serves_digits() -> None:
+    config = read_serving(ROOT / "config" / "serving.yaml")
+    entry = config.for_endpoint("digits")
+    assert entry is not None
+    assert entry == config.for_model("digits")
+    assert (entry.model, entry.promotion, entry.owners) == ("digits", "automatic", None)
+    assert config.for_endpoint("nothing") is None
+    assert config.for_model("nothing") is None
+
+
+def test_owners_and_pickles_are_read(tmp_path: Path) -> None:
+    text = "models:\n  m:\n    endpoint: e\n    owners: [0, 1000]\n    allow_pickles: [a/b.pkl]\n"
+    entry = read_serving(written(tmp_path, text)).models["m"]
+    assert entry.owners == (0, 1000)
+    assert entry.allow_pickles == ("a/b.pkl",)
+
+
+def test_nothing_may_be_served(tmp_path: Path) -> None:
+    assert read_serving(written(tmp_path, "models: {}")).models == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "expected a mapping with the key models, found NoneType"),
+        ("[]", "expected a mapping with the key models, found list"),
+        ("{", "expected YAML"),
+        ("models: 3", "serving.yaml:1: models:"),
+        ("x: 1", "models: Field required"),
+        ("models: {}\nx: 1", "serving.yaml:2: x: unknown key; expected models"),
+        ("models:\n  Digits: {endpoint: a}", ":2: models.Digits: model name 'Digits'"),
+        ("models:\n  a:\n    endpoint: B", ":3: models.a.endpoint: endpoint name 'B'"),
+        ("models:\n  a: {}", ":2: models.a.endpoint: Field required"),
+        ("models:\n  a: 3", ":2: models.a:"),
+        (
+            "models:\n  a:\n    endpoint: a\n    colour: red",
+            ":4: models.a.colour: unknown key; expected endpoint, promotion",
+        ),
+        (
+            "models:\n  a:\n    endpoint: a\n    promotion: manual",
+            ":4: models.a.promotion: Input should be 'automatic', found 'manual'",
+        ),
+        (
+            "models:\n  a:\n    endpoint: x\n  b:\n    endpoint: x",
+            ":5: models.b.endpoint: endpoint 'x' already belongs to model 'a'",
+        ),
+        ("models:\n  a: {endpoint: a}\n  a: {endpoint: b}", "'a' stands here for the second time"),
+        ("models:\n  a:\n    endpoint: a\n    model: b", ":4: models.a.model: unknown key"),
+        ("models:\n  a:\n    endpoint: a\n    owners: []", ":4: models.a.owners: expected at"),
+        ("models:\n  a:\n    endpoint: a\n    owners: [-1]", "none negative"),
+        (
+            "models:\n  a:\n    endpoint: a\n    allow_pickles: [../x]",
+            "relative to the checkpoint, found '../x'",
+        ),
+        ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
+    ],
+)
+def test_a_wrong_file_names_line_key_and_remedy(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ServingRefused) as refused:
+        read_serving(written(tmp_path, text))
+    assert words in str(refused.value)
+    assert str(tmp_path / "serving.yaml") in str(refused.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServingRefused, match="cannot be read") as refused:
+        read_serving(tmp_path / "none.yaml")
+    assert "none.yaml" in str(refused.value)

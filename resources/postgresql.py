@@ -43,7 +43,7 @@ class RunAs:
         identity: dict[str, Any] = {}
         if self.uid is not None:
             identity = {"user": self.uid, "group": self.gid, "extra_groups": []}
-        return subprocess.run(  # noqa: S603 - commands of the wheel's own
+        return subprocess.run(
             [*self.prefix, *command],
             capture_output=True,
             text=True,

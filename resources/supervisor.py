@@ -91,8 +91,7 @@ def configuration(socket_file: Path, log: Path, pid_file: Path, programs: Sequen
         f"file={_quoted(str(socket_file))}",
         "chmod=0700",
         "[rpcinterface:supervisor]",
-        "supervisor.rpcinterface_factory="
-        "supervisor.rpcinterface:make_main_rpcinterface",
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
     ]
     for program in programs:
         environment = ",".join(f'{k}="{_quoted(v)}"' for k, v in program.environment.items())
@@ -127,7 +126,7 @@ def start_supervisord(
     """
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
     with log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        process = subprocess.Popen(
             command,
             stdin=nothing,
             stdout=output,

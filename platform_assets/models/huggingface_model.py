@@ -12,7 +12,7 @@ from typing import Any
 
 from platform_assets.models.refusal import CheckpointRefused
 
-MAX_HEADER_BYTES = 100 * 10**6  # what the safetensors library reads at most
+MAX_HEADER_BYTES = 16 * 2**20
 MAX_METADATA_BYTES = 16 * 2**20
 _SUFFIXES = frozenset({".jinja", ".json", ".md", ".model", ".safetensors", ".tiktoken", ".txt"})
 _NAMES = frozenset({"LICENSE", "NOTICE"})
@@ -117,8 +117,9 @@ def _header_and_data_bytes(file: Path, where: str, size: int) -> int:
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
             if not 0 < length <= min(MAX_HEADER_BYTES, size - 8):
                 message = (
-                    f"{where}: expected a safetensors header inside the file of {size} bytes, "
-                    "found the file shorter than its header says, or no header"
+                    f"{where}: expected a safetensors header of 1 to {MAX_HEADER_BYTES} bytes, "
+                    f"inside the file of {size}, found {length}: the file is shorter than its "
+                    "header says, or is no safetensors file; save the model again"
                 )
                 raise CheckpointRefused(message)
             header = json.loads(opened.read(length))

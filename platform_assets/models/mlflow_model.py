@@ -15,6 +15,9 @@ from platform_assets.models.skops_types import TRUSTED_TYPES, judge_skops
 
 MLMODEL = "MLmodel"
 MAX_MLMODEL_BYTES = 2**20
+MAX_DEPTH = 32
+# libyaml's parser, where it is there, reads hostile text in linear time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LOADER_MODULES = frozenset({"mlflow.sklearn"})
 _NAMES = frozenset(
     {
@@ -83,10 +86,8 @@ def _read(directory: Path, size: int) -> dict[str, Any]:
         raise CheckpointRefused(message)
     try:
         text = (directory / MLMODEL).read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            message = f"{where}: expected no YAML aliases; save the model with mlflow"
-            raise CheckpointRefused(message)
-        document = yaml.safe_load(text)
+        _judge_shape(text, where)
+        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"{where}: expected YAML, found text that does not parse: {told}"
@@ -95,6 +96,20 @@ def _read(directory: Path, size: int) -> dict[str, Any]:
         message = f"{where}: expected a mapping, found {type(document).__name__}"
         raise CheckpointRefused(message)
     return document
+
+
+def _judge_shape(text: str, where: str) -> None:
+    """Refuse what is cheap to write and dear to build: aliases, and nesting without end."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            message = f"{where}: expected no YAML aliases; save the model with mlflow"
+            raise CheckpointRefused(message)
+        if isinstance(event, (yaml.CollectionStartEvent, yaml.CollectionEndEvent)):
+            depth += 1 if isinstance(event, yaml.CollectionStartEvent) else -1
+        if depth > MAX_DEPTH:
+            message = f"{where}: expected at most {MAX_DEPTH} levels, found text nested deeper"
+            raise CheckpointRefused(message)
 
 
 def _flavors(document: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
@@ -139,7 +154,7 @@ def _known_keys(mapping: dict[str, Any], known: frozenset[str], where: str, pref
 
 def _judge_python_function(flavors: dict[str, dict[str, Any]], where: str) -> None:
     loader = flavors["python_function"].get("loader_module")
-    if loader not in LOADER_MODULES:
+    if not isinstance(loader, str) or loader not in LOADER_MODULES:
         message = (
             f"{where}: flavors.python_function.loader_module: expected "
             f"{' or '.join(sorted(LOADER_MODULES))}, found {loader!a}; "
@@ -156,7 +171,7 @@ def _judge_sklearn(
 ) -> None:
     sklearn, loaded = flavors["sklearn"], flavors["python_function"].get("model_path")
     file = sklearn.get("pickled_model")
-    if file not in serving or loaded != file:
+    if not isinstance(file, str) or file not in serving or loaded != file:
         message = (
             f"{where}: flavors.sklearn.pickled_model: expected a serving file that "
             f"python_function.model_path names too, found {file!a} and {loaded!a}"

@@ -121,21 +121,11 @@ def ensure_version(
         VersionContradicts: a version with this tree digest has another source or model.
         MlflowError: the registry refused or failed.
     """
-    mlflow.ensure_registered_model(arrival.model, tags={ids.MODEL: arrival.model})
     run = _training_run(mlflow, arrival.mlflow_run_id)
     found = mlflow.find_versions(arrival.model, ids.TREE_DIGEST, arrival.tree_digest)
     for version in found:
         _check_agrees(version, arrival, source)
-    if found:
-        version = found[0]
-    else:
-        version = mlflow.create_version(
-            arrival.model,
-            source,
-            run_id=run.run_id if run else None,
-            tags=_tags(arrival, source, dagster_run),
-            description=f"Checkpoint {arrival.checkpoint}, tree sha256:{arrival.tree_digest}",
-        )
+    version = found[0] if found else _create(mlflow, arrival, source, run, dagster_run)
     return RegisteredVersion(
         model=arrival.model,
         version=version.version,
@@ -146,6 +136,31 @@ def ensure_version(
         created=not found,
         url=mlflow.version_url(arrival.model, version.version),
     )
+
+
+def _create(
+    mlflow: Mlflow,
+    arrival: Arrival,
+    source: str,
+    run: TrackedRun | None,
+    dagster_run: str | None,
+) -> ModelVersion:
+    """Create the version; only the first of a model finds no registered model to be put under."""
+
+    def create() -> ModelVersion:
+        return mlflow.create_version(
+            arrival.model,
+            source,
+            run_id=run.run_id if run else None,
+            tags=_tags(arrival, source, dagster_run),
+            description=f"Checkpoint {arrival.checkpoint}, tree sha256:{arrival.tree_digest}",
+        )
+
+    try:
+        return create()
+    except MlflowNotFound:
+        mlflow.ensure_registered_model(arrival.model, tags={ids.MODEL: arrival.model})
+        return create()
 
 
 def _tags(arrival: Arrival, source: str, dagster_run: str | None) -> dict[str, str]:

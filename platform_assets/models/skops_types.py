@@ -14,7 +14,7 @@ from typing import Any
 
 from platform_assets.models.refusal import CheckpointRefused
 
-MAX_SCHEMA_BYTES = 32 * 2**20
+MAX_SCHEMA_BYTES = 8 * 2**20
 PROTOCOL = 2  # older protocols reach older loaders
 
 # Estimators and loss functions, one module of sklearn a line.
@@ -211,7 +211,7 @@ def _judge_node(node: dict[str, Any], where: str) -> None:
         return
     loader = node["__loader__"]
     name = f"{node.get('__module__')}.{node.get('__class__')}"
-    if loader not in _LOADERS or name not in TRUSTED_TYPES:
+    if not isinstance(loader, str) or loader not in _LOADERS or name not in TRUSTED_TYPES:
         message = (
             f"{where}: expected only types of our list (platform_assets/models/skops_types.py), "
             f"found {name!a} by {loader!a}; save a model without it"

@@ -27,7 +27,7 @@ from platform_assets.spec.paths import PathRefused, checked_path, checked_tree
 MARKER_NAME = "_COMPLETE.json"
 SIGNATURE_NAME = "_SIGNATURE.json"
 UNLISTED = frozenset({MARKER_NAME, SIGNATURE_NAME})
-MAX_MARKER_BYTES = 16 * 2**20
+MAX_MARKER_BYTES = 8 * 2**20
 _SHOWN_ERRORS = 5
 
 

@@ -93,7 +93,7 @@ def test_a_training_run_of_another_mlflow_stays_a_tag(mlflow, arrival):
 def test_a_version_that_contradicts_its_digest_is_refused(mlflow, arrival):
     mlflow.ensure_registered_model(arrival.model)
     mlflow.create_version(
-        arrival.model, "s3://elsewhere/", tags={ids.TREE_DIGEST: arrival.tree_digest}
+        arrival.model, "s3://elsewhere/models/", tags={ids.TREE_DIGEST: arrival.tree_digest}
     )
     with pytest.raises(VersionContradicts, match=r"source: expected 's3://models/.*elsewhere"):
         ensure_version(mlflow, arrival, source(arrival), None)

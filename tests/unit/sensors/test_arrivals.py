@@ -128,8 +128,8 @@ def _checkpoint(estate, model, run, seal=True):
     return huggingface_checkpoint(estate.checkpoint_root, model, run, seal=seal)
 
 
-def _told(caplog):
-    return [r.getMessage() for r in caplog.records if "is not taken" in r.getMessage()]
+def _told(capfd):
+    return [line for line in capfd.readouterr().err.splitlines() if "is not taken" in line]
 
 
 def test_a_sealed_checkpoint_is_observed_partitioned_and_asked_for_once(daemon, estate):
@@ -186,26 +186,27 @@ def test_sealing_anew_is_a_new_checkpoint_and_a_touched_marker_is_not(daemon, es
     assert len(daemon.run_keys) == 2
 
 
-def test_a_refused_checkpoint_is_told_once_and_taken_when_it_is_mended(daemon, estate, caplog):
+def test_a_refused_checkpoint_is_told_once_and_taken_when_it_is_sealed_anew(daemon, estate, capfd):
     directory = _checkpoint(estate, "digits", "run-1")
     (directory / "extra.py").write_text("import os")
     daemon.tick()
     daemon.tick()
-    (told,) = _told(caplog)
+    (told,) = _told(capfd)
     assert "digits/run-1 is not taken" in told
     assert "extra.py" in told
     (directory / "extra.py").unlink()
+    (directory / "_COMPLETE.json").unlink()
     seal_now(directory)
     assert len(daemon.tick().run_requests) == 1
 
 
-def test_a_refused_checkpoint_is_looked_at_again_in_silence(daemon, estate, caplog, monkeypatch):
+def test_a_refused_checkpoint_is_looked_at_again_in_silence(daemon, estate, capfd, monkeypatch):
     monkeypatch.setattr(module, "REFUSED_AGAIN_S", 0.0)
     directory = _checkpoint(estate, "digits", "run-1")
     directory.chmod(0o777)
     for _ in range(3):
         assert not daemon.tick().run_requests
-    assert len(_told(caplog)) == 1
+    assert len(_told(capfd)) == 1
     directory.chmod(0o755)
     assert len(daemon.tick().run_requests) == 1
 
@@ -280,7 +281,7 @@ def test_a_root_that_cannot_be_listed_makes_the_sensor_skip_with_the_reason(daem
 
 def test_a_broken_serving_file_makes_the_sensor_skip_with_the_reason(daemon, estate):
     estate.serving_file.write_text("models: {digits: {endpont: numbers}}\n")
-    assert "endpont" in daemon.tick().skip_message
+    assert "serving.yaml:1: models.digits.endpoint" in daemon.tick().skip_message
 
 
 def test_ten_thousand_known_checkpoints_cost_one_stat_each_and_a_small_cursor(

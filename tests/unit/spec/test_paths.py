@@ -38,7 +38,9 @@ def test_a_path_outside_the_rule_is_refused_with_the_reason(path: str, objection
     assert str(refused.value).isprintable()
 
 
-@pytest.mark.parametrize("path", ["MLmodel", "a/b.json", "ä" * 256, "...", "a b", ".hidden", "模型"])
+@pytest.mark.parametrize(
+    "path", ["MLmodel", "a/b.json", "ä" * 256, "...", "a b", ".hidden", "模型"]
+)
 def test_an_ordinary_path_is_taken(path: str) -> None:
     assert checked_path(path) == path
 

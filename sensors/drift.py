@@ -1,0 +1,69 @@
+"""The sensor that keeps looking at what is live: it reports what changed, and repairs nothing.
+
+What is asked, and what counts as a difference, stands in `platform_assets.serving.live_endpoints`.
+An observation is reported only when it says something new, so that the event log tells when what
+was served changed, not how often somebody looked.
+"""
+
+import hashlib
+import json
+
+import dagster as dg
+
+from platform_assets.keys import LIVE_ENDPOINTS
+from platform_assets.lineage.ledger import Ledger
+from platform_assets.models.trained_checkpoint import DATA_VERSION_TAG
+from platform_assets.serving.live_endpoints import (
+    LiveEndpoint,
+    _data_version,
+    _table,
+    observe_live,
+)
+from resources.model_server import ModelServer, ModelServerUnavailable
+
+
+def digest_of_observation(observed: list[LiveEndpoint]) -> str:
+    """Return what tells this observation from one that says something else."""
+    text = json.dumps([one.as_json() for one in observed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def live_observation(observed: list[LiveEndpoint]) -> dg.AssetObservation:
+    """Return the event that says what the servers serve now."""
+    differing = [one.endpoint for one in observed if not one.agrees]
+    return dg.AssetObservation(
+        asset_key=LIVE_ENDPOINTS,
+        description=f"{len(observed)} endpoints, {len(differing)} differ from the ledger",
+        metadata={
+            "endpoints": _table(observed),
+            "count": len(observed),
+            "agrees": not differing,
+            "differing": ", ".join(differing) or "none",
+        },
+        tags={DATA_VERSION_TAG: _data_version(observed).value},
+    )
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at what the model servers serve, and reports it when it changed.",
+)
+def live_endpoints_drift(
+    context: dg.SensorEvaluationContext,
+    model_server: dg.ResourceParam[ModelServer],
+    ledger: dg.ResourceParam[Ledger],
+) -> dg.SensorResult | dg.SkipReason:
+    """Observe every endpoint once."""
+    try:
+        observed = observe_live(model_server, ledger)
+    except ModelServerUnavailable as error:
+        return dg.SkipReason(f"cannot tell what is served: {error}")
+    digest = digest_of_observation(observed)
+    if digest == context.cursor:
+        return dg.SkipReason(f"{len(observed)} endpoints, as they were")
+    for one in observed:
+        if not one.agrees:
+            context.log.warning("endpoint %s: %s", one.endpoint, one.reason)
+    events = [live_observation(observed)]
+    return dg.SensorResult(skip_reason="what is served changed", asset_events=events, cursor=digest)

@@ -161,6 +161,8 @@ def server_command(
         f"-master.port.grpc={ports['master-grpc']}",
         f"-master.volumeSizeLimitMB={_VOLUME_LIMIT_MB}",
         "-master.telemetry=false",
+        # The only master elects itself; it would wait ten times as long after every restart.
+        "-master.electionTimeout=1s",
         f"-volume.port={ports['volume']}",
         f"-volume.port.grpc={ports['volume-grpc']}",
         f"-volume.max={_VOLUMES}",

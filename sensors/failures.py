@@ -29,7 +29,9 @@ from sensors.next_attempt import Outlook, due_at, outlook
 from sensors.readiness import part_that_is_down
 
 NEXT_ATTEMPT_TAG = "ai-how/next-attempt"
+INTERRUPTED_TAG = "ai-how/interrupted"
 MAX_REQUESTS = 25
+_ENDED_BADLY = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _FIRST_LOOK_BACK = timedelta(days=7)
 _OVERLAP = timedelta(minutes=10)
 # How long Dagster may take to say whether it retries a crashed run, and then to do it.
@@ -47,6 +49,14 @@ def is_lasting(instance: dg.DagsterInstance, run_id: str) -> bool:
             if flag is None or not flag.value:
                 return True
     return False
+
+
+def mark_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Note that the platform itself cancels the run, so that it is taken up again at its start.
+
+    A run that a person cancels bears no such mark and stays cancelled.
+    """
+    instance.add_run_tags(run_id, {INTERRUPTED_TAG: "the platform was taken down"})
 
 
 def _ended(record: RunRecord) -> datetime:
@@ -71,17 +81,20 @@ def note_failures(
     instance: dg.DagsterInstance, since: datetime, now: datetime
 ) -> list[tuple[str, Outlook]]:
     """Tag each delivery that failed since `since` with its outlook; return run ids and outlooks."""
-    failed = dg.RunsFilter(
-        job_name=JOB_NAME, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since
-    )
+    ended = dg.RunsFilter(job_name=JOB_NAME, statuses=_ENDED_BADLY, updated_after=since)
     noted = []
-    for record in instance.get_run_records(failed):
+    for record in instance.get_run_records(ended):
         run = record.dagster_run
         if NEXT_ATTEMPT_TAG in run.tags or CHECKPOINT_TAG not in run.tags:
             continue
-        if is_dagsters(record, now, run_retries=instance.run_retries_enabled):
+        if run.status is dg.DagsterRunStatus.CANCELED:
+            if INTERRUPTED_TAG not in run.tags:
+                continue
+            found = Outlook.WAITING
+        elif is_dagsters(record, now, run_retries=instance.run_retries_enabled):
             continue
-        found = outlook(attempt_of(run.tags), transient=not is_lasting(instance, run.run_id))
+        else:
+            found = outlook(attempt_of(run.tags), transient=not is_lasting(instance, run.run_id))
         instance.add_run_tags(run.run_id, {NEXT_ATTEMPT_TAG: found.value})
         noted.append((run.run_id, found))
     return noted
@@ -105,14 +118,15 @@ def due_attempts(instance: dg.DagsterInstance, now: datetime) -> list[dg.RunRequ
     """
     waiting = dg.RunsFilter(
         job_name=JOB_NAME,
-        statuses=[dg.DagsterRunStatus.FAILURE],
+        statuses=_ENDED_BADLY,
         tags={NEXT_ATTEMPT_TAG: Outlook.WAITING.value},
     )
     requests: list[dg.RunRequest] = []
     for record in instance.get_run_records(waiting, ascending=True):
         run = record.dagster_run
         key, attempt = run.tags[CHECKPOINT_TAG], attempt_of(run.tags)
-        due = due_at(attempt, _ended(record))
+        interrupted = INTERRUPTED_TAG in run.tags
+        due = _ended(record) if interrupted else due_at(attempt, _ended(record))
         if due is None or due > now or len(requests) >= MAX_REQUESTS:
             continue
         others = instance.get_runs(dg.RunsFilter(tags={CHECKPOINT_TAG: key}))

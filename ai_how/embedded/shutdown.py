@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from ai_how.embedded.layout import MARK, Layout
-from ai_how.embedded.parts import NAMES
-from ai_how.embedded.ports import SEAWEEDFS
+from ai_how.embedded.parts import NAMES, STORES
+from ai_how.embedded.ports import SEAWEEDFS, PortsRefused, remembered_ports
 from platform_assets.spec.applied import FILE_NAME
 from platform_assets.spec.errors import AiHowError
 from resources import seaweedfs
@@ -75,21 +75,18 @@ def take_down(layout: Layout) -> list[str]:
                 cancel_runs(layout)
             except Exception as error:  # noqa: BLE001 - what is wrong with it, it must end
                 problems.append(f"runs could not be cancelled: {error}")
-        for name in reversed(NAMES):
-            supervisor.stop(name)
-            if name in ("code-server", "mlflow"):
-                # Those who write are gone before the stores go.
-                for writer in ("webserver", "code-server", "model-server", "mlflow"):
-                    supervisor.wait_stopped(writer, _STOP_S)
-        for name in NAMES:
-            supervisor.wait_stopped(name, _STOP_S)
+        # Those who write are gone before the stores go.
+        for names in (reversed(NAMES[len(STORES) :]), STORES):
+            stopping = list(names)
+            for name in stopping:
+                supervisor.stop(name)
+            for name in stopping:
+                supervisor.wait_stopped(name, _STOP_S)
         supervisor.shutdown()
         _wait_gone(layout)
     except (SupervisorError, KeyError) as error:
         if marked_processes(MARK, str(layout.state)):
             problems.append(f"supervisord does not do its work: {error}")
-    from ai_how.embedded.ports import PortsRefused, remembered_ports
-
     try:
         ports = remembered_ports(layout) or {}
     except PortsRefused:

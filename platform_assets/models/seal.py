@@ -47,11 +47,13 @@ NOT_SERVING_FILES = (
     "zero_to_fp32.py",
 )  # fmt: skip
 
-TRAINING_KEYS = (
-    "started", "ended", "job_id", "user", "host", "nodes", "gpus", "code", "command",
-    "container_digest", "configuration_digest", "hyper_parameters", "seed", "datasets", "parents",
-    "metrics", "mlflow_run_id",
-)  # fmt: skip
+TRAINING_KEYS = {  # type: Dict[str, type]
+    "started": str, "ended": str, "job_id": str, "user": str, "host": str, "nodes": list,
+    "gpus": list, "code": dict, "command": list, "container_digest": str,
+    "configuration_digest": str, "hyper_parameters": dict, "seed": int, "datasets": list,
+    "parents": list, "metrics": dict, "mlflow_run_id": str,
+}  # fmt: skip
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[-+]\d\d:\d\d)\Z")
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
 _MAX_NAME = 24
 
@@ -367,6 +369,18 @@ def _checked_training(training: Dict[str, Any]) -> Dict[str, Any]:
         raise SealRefused(
             "provenance: unknown key {!r}; expected {}".format(unknown[0], ", ".join(TRAINING_KEYS))
         )
+    for key, value in training.items():
+        expected = TRAINING_KEYS[key]
+        given = list(value) if isinstance(value, tuple) else value
+        if value is not None and not isinstance(given, expected):
+            raise SealRefused(
+                "provenance: {}: expected {}, found {!r}".format(key, expected.__name__, value)
+            )
+        if key in ("started", "ended") and value is not None and not _TIME.match(str(value)):
+            raise SealRefused(
+                "provenance: {}: expected a time of RFC 3339 with its offset, as "
+                "2026-01-31T12:00:00Z, found {!r}".format(key, value)
+            )
     for name, value in (training.get("metrics") or {}).items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
             raise SealRefused("provenance: metric {}: expected a number".format(name))

@@ -6,12 +6,14 @@ agrees with the directory beside it is judged in `platform_assets/models/checkpo
 
 import json
 import math
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -29,6 +31,7 @@ SIGNATURE_NAME = "_SIGNATURE.json"
 UNLISTED = frozenset({MARKER_NAME, SIGNATURE_NAME})
 MAX_MARKER_BYTES = 8 * 2**20
 _SHOWN_ERRORS = 5
+_FIRST_YEAR, _LAST_YEAR = 2000, 2999
 
 
 class MarkerRefused(AiHowError):
@@ -58,11 +61,27 @@ def _finite(value: float) -> float:
     return value
 
 
+def _written_out(value: object) -> object:
+    if not isinstance(value, str | datetime):
+        raise ValueError("expected a time as RFC 3339 writes it")  # noqa: TRY004 - pydantic's way
+    return value
+
+
+def _of_our_time(value: datetime) -> datetime:
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        message = f"expected a year from {_FIRST_YEAR} to {_LAST_YEAR}"
+        raise ValueError(message)
+    return value
+
+
 _NAME_SCHEMA = {"type": "string", "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$", "maxLength": 24}
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 NamedDigest = Annotated[str, Field(pattern=r"^[a-z0-9]+:[0-9a-f]{32,128}$")]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Finite = Annotated[float, AfterValidator(_finite)]
+Moment = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_of_our_time)
+]
 
 
 class _Part(BaseModel):
@@ -100,8 +119,8 @@ class Origin(_Part):
 class Training(_Part):
     """Where the checkpoint comes from. What is unknown is left out, never invented."""
 
-    started: AwareDatetime | None = Field(None, strict=False)
-    ended: AwareDatetime | None = Field(None, strict=False)
+    started: Moment | None = None
+    ended: Moment | None = None
     job_id: Text | None = Field(None, description="The job of the batch system.")
     user: Text | None = None
     host: Text | None = None
@@ -130,7 +149,7 @@ class Marker(_Part):
     model: Annotated[str, _name("model"), WithJsonSchema(_NAME_SCHEMA)]
     run: Annotated[str, _name("run"), WithJsonSchema(_NAME_SCHEMA)]
     format: Literal["mlflow", "huggingface"]
-    sealed_at: AwareDatetime = Field(strict=False, description="RFC 3339.")
+    sealed_at: Moment = Field(description="RFC 3339.")
     files: tuple[MarkedFile, ...] = Field(min_length=1, strict=False)
     training: Training = Training()
 
@@ -166,8 +185,12 @@ def parse_marker(data: bytes, where: str) -> Marker:
         raise MarkerRefused(message)
     try:
         document: Any = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite_number,
         )
+        _check_texts(document)
         return Marker.model_validate(document)
     except ValidationError as error:
         message = (
@@ -202,6 +225,33 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _no_constant(constant: str) -> float:
     message = f"{constant} is no number of JSON"
     raise ValueError(message)
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        message = f"{text} is too large for a number"
+        raise ValueError(message)
+    return number
+
+
+def _check_texts(document: Any) -> None:  # noqa: ANN401 - parsed JSON
+    """Refuse texts that no database and no file of UTF-8 can hold."""
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting.extend(node)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, str) and ("\x00" in node or not _is_unicode(node)):
+            message = f"text {node[:40]!a} holds a NUL or half a surrogate pair"
+            raise ValueError(message)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def published_schema() -> dict[str, Any]:

@@ -58,8 +58,7 @@ def test_what_is_not_there_is_told(mlflow, model):
 def test_a_wrong_login_is_refused_and_never_shown(mlflow, tmp_path):
     login = tmp_path / "login.ini"
     login.write_text(
-        "[mlflow]\nmlflow_tracking_username = nobody\n"
-        "mlflow_tracking_password = planted-secret\n"
+        "[mlflow]\nmlflow_tracking_username = nobody\nmlflow_tracking_password = planted-secret\n"
     )
     with pytest.raises(MlflowRefused) as refused:
         replace(mlflow, credentials_file=login).ping()

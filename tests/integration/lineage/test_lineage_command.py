@@ -24,6 +24,7 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture
 def ai_how(database, tmp_path):
     """The command line, told of the ledger's database and of nothing else that answers."""
+    (tmp_path / "secrets").symlink_to(database.secrets)
     write_applied(
         AppliedEstate(
             name="local",

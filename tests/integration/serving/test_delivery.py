@@ -1,11 +1,14 @@
 """From a registered checkpoint to its endpoint, and what is live: every part of it real."""
 
 import json
+import shutil
 import threading
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 
+from platform_assets.keys import LIVE_ENDPOINTS
 from platform_assets.lineage import facts, ids
 from platform_assets.lineage.manifest import copy_prefix
 from platform_assets.partitions import CHECKPOINTS
@@ -23,7 +26,12 @@ from platform_assets.serving.live_endpoints import (
     live_endpoints,
     observe_live,
 )
-from platform_assets.serving.mlserver_endpoint import Wanted, ensure_served, told_digest
+from platform_assets.serving.mlserver_endpoint import (
+    Wanted,
+    ensure_served,
+    told_digest,
+    write_in_one_step,
+)
 from platform_assets.serving.promotion import Outcome
 from resources.model_server import ModelServer, ModelServerUnavailable
 from tests.integration.guards.programs import free_port
@@ -165,14 +173,28 @@ def test_a_checkpoint_that_was_not_registered_is_told(delivering: Platform) -> N
         deliver(delivering, "digits.none.000000000000")
 
 
-def test_a_model_that_somebody_loaded_is_seen(delivering: Platform) -> None:
-    deliver(delivering, delivering.registered("stranger", seed=8))
-    repository = delivering.applied.model_repository
+def _somebody_loads_a_model(platform: Platform) -> None:
+    deliver(platform, platform.registered("known", seed=8))
+    repository = platform.applied.model_repository
     settings = json.loads((repository / "digits" / "model-settings.json").read_text())
     settings["name"] = "stranger"
-    (repository / "stranger").mkdir()
-    (repository / "stranger" / "model-settings.json").write_text(json.dumps(settings))
-    delivering.serving.model_server.load("stranger")
+    write_in_one_step(
+        repository / "stranger" / "model-settings.json", json.dumps(settings).encode()
+    )
+    platform.serving.model_server.load("stranger")
+
+
+@pytest.fixture
+def stranger(delivering: Platform) -> Iterator[None]:
+    _somebody_loads_a_model(delivering)
+    yield
+    shutil.rmtree(delivering.applied.model_repository / "stranger")
+    shutil.rmtree(delivering.applied.checkpoint_root / "digits" / "known")
+    delivering.serving.model_server.unload("stranger")
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_model_that_somebody_loaded_is_seen(delivering: Platform) -> None:
     observed = observe_live(delivering.serving.model_server, delivering.serving.ledger)
     (seen,) = [one for one in observed if one.endpoint == "stranger"]
     assert not seen.agrees
@@ -193,6 +215,7 @@ def test_a_server_that_is_down_is_cannot_tell(delivering: Platform) -> None:
         observe_live(down, delivering.serving.ledger)
 
 
+@pytest.mark.usefixtures("stranger")
 def test_the_assets_show_what_a_person_wants_to_see(delivering: Platform) -> None:
     key = delivering.registered("shown", seed=9)
     serving = delivering.serving
@@ -214,12 +237,18 @@ def test_the_assets_show_what_a_person_wants_to_see(delivering: Platform) -> Non
         assert shown["first_request"] == "answered"
         assert len(str(shown[ids.TREE_DIGEST])) == 64
 
-        seen = dg.observe([live_endpoints], instance=instance, resources=resources)
+        look = dg.define_asset_job("look", selection=dg.AssetSelection.assets(LIVE_ENDPOINTS))
+        definitions = dg.Definitions(
+            assets=[live_endpoints],
+            asset_checks=[agree_with_ledger],
+            jobs=[look],
+            resources=resources,
+        )
+        seen = definitions.resolve_job_def("look").execute_in_process(instance=instance)
         (observation,) = seen.get_asset_observation_events()
         told = observation.asset_observation_data.asset_observation.metadata
-        assert told["agrees"].value is False  # the stranger of the test above
+        assert told["agrees"].value is False
         assert told["differing"].value == "stranger"
-    result = agree_with_ledger(model_server=serving.model_server, ledger=serving.ledger)
-    assert isinstance(result, dg.AssetCheckResult)
-    assert not result.passed
-    assert "stranger: the server serves" in str(result.description)
+        (check,) = seen.get_asset_check_evaluations()
+        assert not check.passed
+        assert "stranger: the server serves" in str(check.description)

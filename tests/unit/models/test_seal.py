@@ -146,6 +146,9 @@ def test_a_file_that_changes_meanwhile_is_refused(trained: Path) -> None:
     ("training", "told"),
     [
         ({"weather": "fine"}, "unknown key 'weather'; expected started, ended"),
+        ({"nodes": "n1"}, "nodes: expected list, found 'n1'"),
+        ({"started": "yesterday"}, "started: expected a time of RFC 3339 with its offset"),
+        ({"ended": "2026-01-31T12:00:00"}, "ended: expected a time of RFC 3339"),
         ({"metrics": {"loss": float("nan")}}, "metric loss: expected a number"),
         ({"metrics": {"loss": "low"}}, "metric loss: expected a number"),
         ({"hyper_parameters": {"lr": float("inf")}}, "expected values of JSON"),

@@ -7,7 +7,12 @@ import pytest
 from platform_assets import keys
 from platform_assets.partitions import CHECKPOINTS
 from platform_assets.serving.delivery_job import JOB_NAME, delivery_tags
-from sensors.failures import NEXT_ATTEMPT_TAG, due_attempts, note_failures
+from sensors.failures import (
+    NEXT_ATTEMPT_TAG,
+    due_attempts,
+    mark_interrupted,
+    note_failures,
+)
 from sensors.next_attempt import MAX_ATTEMPTS, Outlook
 
 KEY = "digits.run-1.0123456789ab"
@@ -140,4 +145,30 @@ def test_failures_of_other_jobs_are_none_of_its_business(instance):
 
     config = {"ops": {"deliver": {"config": "passing"}}}
     another.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+    assert note_failures(instance, LONG_AGO, _now() + SOON) == []
+
+
+def _cancelled(instance):
+    run = instance.create_run_for_job(
+        delivery,
+        run_id=str(uuid.uuid4()),
+        run_config={"ops": {"deliver": {"config": "none"}}},
+        status=dg.DagsterRunStatus.STARTED,
+        tags=delivery_tags(KEY, 1, None),
+    )
+    return run.run_id
+
+
+def test_a_run_that_the_platform_cancelled_as_it_went_down_is_taken_up_at_once(instance):
+    run_id = _cancelled(instance)
+    mark_interrupted(instance, run_id)
+    instance.report_run_canceled(instance.get_run_by_id(run_id))
+    assert note_failures(instance, LONG_AGO, _now()) == [(run_id, Outlook.WAITING)]
+    (request,) = due_attempts(instance, _now())
+    assert request.run_key == f"{KEY}:attempt2"
+
+
+def test_a_run_that_a_person_cancelled_stays_cancelled(instance):
+    run_id = _cancelled(instance)
+    instance.report_run_canceled(instance.get_run_by_id(run_id))
     assert note_failures(instance, LONG_AGO, _now() + SOON) == []

@@ -5,7 +5,6 @@
 
 import sys
 
-import click
 import typer
 from rich.console import Console
 from typer.main import get_command
@@ -16,6 +15,7 @@ from resources.errors import ResourceError
 
 CANNOT_TELL = 2
 WRONG_USAGE = 64
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="ai-how",
@@ -34,11 +34,11 @@ def main() -> None:
     """Run the command line; an error of ours is one message, never a traceback."""
     try:
         status = get_command(app).main(prog_name="ai-how", standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except typer.TyperException as error:
+        error.show()  # type: ignore[attr-defined]  # only its subclasses are raised
         sys.exit(WRONG_USAGE)
-    except click.exceptions.Abort:
-        sys.exit(130)
     except (AiHowError, ResourceError) as error:
         Console(stderr=True, soft_wrap=True).print(f"ai-how: {error}", markup=False, style="red")
         sys.exit(CANNOT_TELL)

@@ -7,13 +7,13 @@ missing is started. It never leaves half a platform behind that it started itsel
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ai_how.embedded.layout import MARK, Layout
-from ai_how.embedded.parts import STORES, Part, all_parts, log_tail
+from ai_how.embedded.parts import NAMES, Part, all_parts, log_tail
 from ai_how.embedded.ports import check_free
 from ai_how.embedded.preparation import Prepared, prepare
 from ai_how.embedded.readiness import NotReady
@@ -36,6 +36,11 @@ _POLL_S = 0.1
 # What a part inherits from whoever called `up`; the rest, and every secret in it, stays outside.
 _INHERITED = ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "TZ", "USER", "LD_LIBRARY_PATH")
 _INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "SSL_CERT_")
+# What a store must hold before others may use it.
+_FILLING: dict[str, tuple[str, Callable[[Prepared], None]]] = {
+    "postgresql": ("roles, databases, ledger", ensure_databases),
+    "seaweedfs": ("buckets, conditional writes", ensure_buckets),
+}
 
 
 class AtWork(AiHowError):
@@ -108,7 +113,6 @@ class Start:
             PartDied: one ended.
             PartNotReady: one does not become ready in time.
         """
-        stores_made = False
         while len(self.ready) < len(self.parts):
             states = self.supervisor.states()
             for part in self.parts:
@@ -116,15 +120,8 @@ class Start:
                     continue
                 if part.name in self.asked:
                     self._judge(part, states[part.name])
-                elif all(need in self.ready for need in part.needs) and (
-                    stores_made or not part.needs
-                ):
+                elif self.ready.issuperset(part.needs):
                     self._ask(part, states[part.name])
-            if not stores_made and self.ready.issuperset(STORES):
-                self.tell("stores", "roles, databases and buckets")
-                self._until_taken(lambda: ensure_databases(self.prepared), "postgresql")
-                self._until_taken(lambda: ensure_buckets(self.prepared), "seaweedfs")
-                stores_made = True
             time.sleep(_POLL_S)
 
     def _until_taken(self, make: Callable[[], None], name: str) -> None:
@@ -163,6 +160,10 @@ class Start:
             if time.monotonic() - self.asked[part.name] > _READY_S:
                 raise self._not_ready(part.name, error) from error
         else:
+            if part.name in _FILLING:
+                what, fill = _FILLING[part.name]
+                self.tell(part.name, what)
+                self._until_taken(lambda: fill(self.prepared), part.name)
             self.ready.add(part.name)
             self.tell(part.name, "ready")
 
@@ -175,8 +176,13 @@ class Start:
         return PartNotReady(message)
 
 
-def bring_up(state: Path, tell: Callable[[str, str], None]) -> Prepared:
-    """Bring the platform of `state` up and return when every part is ready."""
+def bring_up(
+    state: Path, tell: Callable[[str, str], None], only: Collection[str] = NAMES
+) -> Prepared:
+    """Bring the platform of `state` up and return when every part is ready.
+
+    With `only`, no other part is started; what such a part needs must be among them.
+    """
     layout = Layout(state)
     with alone(layout):
         prepared = prepare(state)
@@ -198,7 +204,8 @@ def bring_up(state: Path, tell: Callable[[str, str], None]) -> Prepared:
             )
             if running is not None:
                 supervisor.reload()
-            Start(prepared, parts, supervisor, tell).see_through()
+            wanted = [part for part in parts if part.name in only]
+            Start(prepared, wanted, supervisor, tell).see_through()
         except BaseException:
             if running is None:
                 stop_everything(layout, prepared.ports)

@@ -146,7 +146,7 @@ def code_server(socket: Path) -> None:
     from dagster._core.errors import DagsterUserCodeUnreachableError
     from dagster._grpc.client import DagsterGrpcClient
     from dagster._serdes import deserialize_value
-    from dagster._utils.error import SerializableErrorInfo
+    from dagster_shared.error import SerializableErrorInfo
 
     client = DagsterGrpcClient(socket=str(socket))
     try:

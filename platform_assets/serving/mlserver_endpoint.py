@@ -124,26 +124,6 @@ def remove_candidate(server: ModelServer, repository: Path, endpoint: str) -> No
     server.unload(endpoint + CANDIDATE)
 
 
-def remove_candidate_settings(repository: Path) -> list[str]:
-    """Remove every candidate from a repository whose server is down; return their names.
-
-    MLServer gives up its start when one model of the repository does not load.
-    """
-    left = sorted(repository.glob(f"*{CANDIDATE}"))
-    for directory in left:
-        shutil.rmtree(directory)
-    return [directory.name for directory in left]
-
-
-def configured_digest(repository: Path, endpoint: str) -> str | None:
-    """Return the tree digest that the endpoint's settings name, or None."""
-    try:
-        settings = json.loads((repository / endpoint / SETTINGS).read_text(encoding="utf-8"))
-        return str(settings["parameters"]["extra"][ids.TREE_DIGEST])
-    except (OSError, ValueError, KeyError, TypeError):  # absent, or not written by us
-        return None
-
-
 def _settings(wanted: Wanted, name: str) -> dict[str, Any]:
     return {
         "name": name,

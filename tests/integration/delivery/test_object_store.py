@@ -107,7 +107,7 @@ def test_a_wrong_key_is_refused_and_never_shown(object_store, prefix, tmp_path):
 
 
 def test_missing_credentials_name_the_file(object_store, prefix, tmp_path):
-    with pytest.raises(StoreRefused, match="absent.json: expected JSON with access_key"):
+    with pytest.raises(StoreRefused, match=r"absent\.json: expected JSON with access_key"):
         replace(object_store, credentials_file=tmp_path / "absent.json").get(prefix, 1)
 
 

@@ -2,11 +2,9 @@
 
 import hashlib
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -139,7 +137,7 @@ def test_a_byte_flipped_after_sealing_is_refused_and_nothing_is_committed(
 
 
 def test_a_large_file_goes_in_parts_within_bounded_memory(object_store, tmp_path):
-    checkpoint = large_checkpoint(tmp_path, 200)
+    checkpoint = large_checkpoint(tmp_path, 160)
     said = []
     tracemalloc.start()
     try:
@@ -147,35 +145,35 @@ def test_a_large_file_goes_in_parts_within_bounded_memory(object_store, tmp_path
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 150 * MIB
-    assert copy.bytes > 200 * MIB
+    assert peak < 100 * MIB  # the parts in flight, whatever the size
+    assert copy.bytes > 160 * MIB
     assert said[0].startswith(f"sending {copy.files} files")
     assert_whole(object_store, checkpoint)
 
 
-def test_killed_while_sending_the_next_attempt_completes(object_store, tmp_path):
-    checkpoint = large_checkpoint(tmp_path, 64)
-    prefix = copy_prefix(checkpoint.model, checkpoint.manifest.tree_digest)
+@pytest.mark.parametrize("before", ["upload_part", "complete_multipart", "put_if_absent"])
+def test_killed_anywhere_the_next_attempt_completes(object_store, tmp_path, before):
+    checkpoint = large_checkpoint(tmp_path, 20)
     arguments = [
         tmp_path,
         checkpoint.directory,
         object_store.endpoint_url,
         object_store.bucket,
         object_store.credentials_file,
+        before,
     ]
-    program = Path(__file__).with_name("publish_once.py")
-    repository = Path(__file__).parents[3]
     process = subprocess.Popen(
-        [sys.executable, program, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(repository)},
-        stdout=subprocess.DEVNULL,
+        [sys.executable, Path(__file__).with_name("publish_once.py"), *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    deadline = time.monotonic() + DEADLINE_S
-    while not list(object_store.open_uploads(prefix)):
-        assert process.poll() is None, "it was done before it could be killed"
-        assert time.monotonic() < deadline
-    process.send_signal(signal.SIGKILL)
-    process.wait(DEADLINE_S)
+    try:
+        assert process.stdout.readline() == "STOPPED\n"
+    finally:
+        process.kill()
+        process.wait(DEADLINE_S)
+        process.stdout.close()
     assert committed(object_store, checkpoint) == []
     copy = publish_checkpoint(checkpoint, object_store, print)
     assert copy.resumed

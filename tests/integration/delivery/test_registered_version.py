@@ -75,7 +75,7 @@ def test_other_content_is_another_version(mlflow, arrival):
 
 def test_a_version_is_linked_to_the_training_run_that_mlflow_knows(mlflow, arrival):
     experiment = mlflow.ensure_experiment("training")
-    run_id = mlflow._tracking.create_run(experiment, "trainer", 0, [], "a run").info.run_id  # noqa: SLF001
+    run_id = mlflow._tracking.create_run(experiment, "trainer", 0, [], "a run").info.run_id
     known = replace(arrival, mlflow_run_id=run_id)
     version = ensure_version(mlflow, known, source(known), None)
     assert version.training_run is not None

@@ -19,11 +19,9 @@ from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 from tests.integration.guards.programs import Server, applied_in, free_port, running
-from tests.integration.lineage.conftest import LedgerDatabase, ledger_server
 from tests.integration.serving.object_store import seaweedfs
+from tests.integration.serving.postgresql import real_ledger
 from tests.sample_checkpoints import huggingface_checkpoint, mlflow_checkpoint
-
-__all__ = ["ledger_server"]
 
 LOGIN = ("ai-how", "a-password")
 MLFLOW = """
@@ -77,13 +75,9 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
 
 
 @pytest.fixture(scope="module")
-def ledger(ledger_server: Path) -> Iterator[Ledger]:
-    maintenance = LedgerDatabase(ledger_server, "postgres")
-    maintenance.execute("postgres", "CREATE DATABASE serving OWNER ledger_owner")
-    database = LedgerDatabase(ledger_server, "serving")
-    Ledger(database.url("ledger_owner")).migrate()
-    yield Ledger(database.url("ledger_writer"))
-    maintenance.execute("postgres", "DROP DATABASE serving WITH (FORCE)")
+def ledger() -> Iterator[Ledger]:
+    with real_ledger() as ledger:
+        yield ledger
 
 
 @dataclass(frozen=True)

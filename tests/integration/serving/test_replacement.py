@@ -16,7 +16,6 @@ from platform_assets.lineage.manifest import MANIFEST_NAME, FileEntry, Manifest
 from platform_assets.serving.mlserver_endpoint import (
     CandidateRefused,
     Wanted,
-    configured_digest,
     ensure_served,
     told_digest,
     write_in_one_step,
@@ -63,6 +62,12 @@ def wanted(applied: AppliedEstate, endpoint: str, seed: int) -> Wanted:
     directory.parent.mkdir(parents=True, exist_ok=True)
     made.rename(directory)
     return Wanted(endpoint, endpoint, str(seed), digest, f"{endpoint}.s{seed}.x", directory)
+
+
+def configured_digest(repository: Path, endpoint: str) -> str:
+    """What the server would serve after a restart of its own."""
+    settings = json.loads((repository / endpoint / "model-settings.json").read_text())
+    return str(settings["parameters"]["extra"][ids.TREE_DIGEST])
 
 
 class Client:

@@ -4,20 +4,7 @@ from pathlib import Path
 
 from platform_assets.lineage import ids
 from platform_assets.serving.fetched_copy import clear_leftovers, remove_copies_but
-from platform_assets.serving.mlserver_endpoint import (
-    configured_digest,
-    digest_of,
-    remove_candidate_settings,
-    write_in_one_step,
-)
-
-
-def test_candidates_that_a_kill_left_are_removed_before_a_start(tmp_path: Path) -> None:
-    for name in ("digits", "digits.candidate", "letters.candidate"):
-        write_in_one_step(tmp_path / name / "model-settings.json", b"{}")
-    removed = remove_candidate_settings(tmp_path)
-    assert removed == ["digits.candidate", "letters.candidate"]
-    assert [directory.name for directory in tmp_path.iterdir()] == ["digits"]
+from platform_assets.serving.mlserver_endpoint import digest_of, write_in_one_step
 
 
 def test_settings_are_replaced_in_one_step_and_leave_nothing_else(tmp_path: Path) -> None:
@@ -26,13 +13,6 @@ def test_settings_are_replaced_in_one_step_and_leave_nothing_else(tmp_path: Path
         write_in_one_step(file, data)
     assert file.read_bytes() == b"2"
     assert list(file.parent.iterdir()) == [file]
-
-
-def test_settings_of_somebody_else_name_no_digest(tmp_path: Path) -> None:
-    for text in (b"{", b"[]", b'{"parameters": {}}'):
-        write_in_one_step(tmp_path / "digits" / "model-settings.json", text)
-        assert configured_digest(tmp_path, "digits") is None
-    assert configured_digest(tmp_path, "absent") is None
 
 
 def test_a_model_that_tells_no_digest_is_not_taken_for_no_model() -> None:

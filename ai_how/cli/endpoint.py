@@ -4,17 +4,18 @@ Exit codes: 0 everything agrees, 1 something differs, 2 the server or the ledger
 """
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ai_how.build import Connections, connections
-from platform_assets.serving.live_endpoints import LiveEndpoint, observe_live
 from platform_assets.spec.applied import read_applied, state_dir
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.serving import read_serving
+
+if TYPE_CHECKING:
+    from platform_assets.serving.live_endpoints import LiveEndpoint
 
 app = typer.Typer(no_args_is_help=True, help="What is served now, and which bytes.")
 
@@ -31,7 +32,7 @@ class EndpointUnknown(AiHowError):
 @app.command("list")
 def list_endpoints(as_json: AsJson = False) -> None:
     """Show every endpoint: what the server says it serves, and whether the ledger agrees."""
-    observed = _observed(connections(read_applied(state_dir())))
+    observed = _observed()
     if as_json:
         typer.echo(json.dumps([one.as_json() for one in observed], indent=2))
     elif observed:
@@ -45,7 +46,7 @@ def list_endpoints(as_json: AsJson = False) -> None:
 @app.command()
 def show(name: str, as_json: AsJson = False) -> None:
     """Show one endpoint: its URL, its version, the digest that the server tells, since when."""
-    observed = _observed(connections(read_applied(state_dir())))
+    observed = _observed()
     found = next((one for one in observed if one.endpoint == name), None)
     if found is None:
         known = ", ".join(one.endpoint for one in observed) or "none"
@@ -59,12 +60,16 @@ def show(name: str, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _observed(platform: Connections) -> list[LiveEndpoint]:
+def _observed() -> "list[LiveEndpoint]":
+    from ai_how.build import connections
+    from platform_assets.serving.live_endpoints import observe_live
+
+    platform = connections(read_applied(state_dir()))
     declared = read_serving(platform.estate.serving_file).models.values()
     return observe_live(platform.model_server, platform.ledger, {one.endpoint for one in declared})
 
 
-def _table(observed: list[LiveEndpoint]) -> Table:
+def _table(observed: "list[LiveEndpoint]") -> Table:
     table = Table("Endpoint", "Version", "Digest served", "Since", "Agrees", "Reason")
     for one in observed:
         table.add_row(
@@ -78,7 +83,7 @@ def _table(observed: list[LiveEndpoint]) -> Table:
     return table
 
 
-def _details(one: LiveEndpoint) -> Table:
+def _details(one: "LiveEndpoint") -> Table:
     table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")

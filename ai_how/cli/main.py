@@ -4,6 +4,7 @@
 """
 
 import sys
+import warnings
 
 import typer
 from rich.console import Console
@@ -32,6 +33,8 @@ app.add_typer(lineage.app, name="lineage")
 
 def main() -> None:
     """Run the command line; an error of ours is one message, never a traceback."""
+    # Dagster's word on its own API, said to whoever writes assets; not to whoever asks for a table.
+    warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
     try:
         status = get_command(app).main(prog_name="ai-how", standalone_mode=False)
     except typer.Abort:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.status import Status
 
-from ai_how.build import connections
 from platform_assets.lineage.ledger import Fact, Ledger
 from platform_assets.spec.applied import AppliedEstate, read_applied, state_dir
 
@@ -92,6 +92,9 @@ def predict(url: str) -> str:
 
 def main() -> None:
     """Run the demo from the project's folder."""
+    warnings.filterwarnings("ignore", message=".* is currently in (beta|preview)")
+    from ai_how.build import connections
+
     subprocess.run([AI_HOW, "up"], check=True, timeout=2 * DEADLINE_S)
     estate = read_applied(state_dir())
     with console.status("training a scikit-learn pipeline on the digits data"):

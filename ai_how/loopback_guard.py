@@ -140,7 +140,7 @@ async def refuse(scope: "Scope", send: "Send", status: int, message: str) -> Non
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]
-    if status == 401:  # noqa: PLR2004 - RFC 9110, 15.5.2
+    if status == 401:  # RFC 9110, 15.5.2
         headers.append((b"www-authenticate", b'Basic realm="ai-how", charset="UTF-8"'))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

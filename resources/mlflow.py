@@ -103,7 +103,8 @@ class Mlflow:
                 f"mlflow_tracking_password, found {type(error).__name__}; "
                 "is the platform set up here?"
             )
-            raise MlflowRefused(message) from error
+            # The parser's own words may quote a line of the file.
+            raise MlflowRefused(message) from None
         return MlflowHostCreds(self.url, username=username, password=password)
 
     @cached_property

@@ -146,7 +146,7 @@ class ObjectStore:
                 f"{self.credentials_file}: expected JSON with access_key and secret_key, "
                 f"found {type(error).__name__}; is the platform set up here?"
             )
-            raise StoreRefused(message) from error
+            raise StoreRefused(message) from None
 
     @contextmanager
     def _asking(self, what: str, key: str = "") -> Iterator[None]:

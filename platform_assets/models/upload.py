@@ -25,7 +25,7 @@ from platform_assets.spec.errors import AiHowError
 from resources.object_store import ObjectStore, ObjectStoreError, SentPart
 
 MIB = 2**20
-WORKERS = 8
+WORKERS = 4
 PART_BYTES = 8 * MIB  # also the largest file that goes whole
 MAX_PARTS = 10_000
 BUFFERED_BYTES = WORKERS * PART_BYTES

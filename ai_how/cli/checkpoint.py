@@ -62,9 +62,9 @@ def list_command(
 @app.command()
 def retry(key: Annotated[str, typer.Argument(help="<model>.<run>.<12 hex digits>")]) -> None:
     """Ask for a new attempt to deliver the checkpoint KEY."""
-    from sensors.failures import request_retry
+    from ai_how.runs import request_retry
 
-    Console(width=WIDTH).print(str(request_retry(key)), markup=False, highlight=False)
+    raise typer.Exit(request_retry(key))
 
 
 def checkpoint_rows(root: Path, serving: ServingConfig) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`ai-how up`, `down`, `status`, `logs` and `purge`: the embedded platform on this machine."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from platform_assets.spec.applied import read_applied, state_dir
+from platform_assets.spec.applied import NotApplied, read_applied, state_dir
 from platform_assets.spec.errors import AiHowError
 
 _FOLLOW_S = 0.3
@@ -119,16 +120,18 @@ def _probed(name: str, probe: Callable[[float], None], since: float) -> dict[str
 
 def _part_rows() -> list[dict[str, Any]]:
     """Return one row for each part: what supervisord says, and what the part itself answers."""
+    import dagster as _  # two probes import it, and it cannot be imported by two threads at once
+
     from ai_how.embedded.layout import Layout
     from ai_how.embedded.parts import all_parts
     from ai_how.embedded.platform import part_states
-    from ai_how.embedded.ports import remembered_ports
+    from ai_how.embedded.ports import known_ports
     from resources.postgresql import RunAs
 
     applied = read_applied(state_dir())
     layout = Layout(applied.state)
     states = part_states(layout)
-    parts = all_parts(applied, remembered_ports(layout) or {}, RunAs())
+    parts = all_parts(applied, known_ports(layout), RunAs())
     with ThreadPoolExecutor(len(parts)) as pool:
         probes = {
             part.name: pool.submit(_probed, part.name, part.probe, states[part.name].since)
@@ -199,24 +202,22 @@ def logs(
     if not file.is_file():
         message = f"{file}: there is no log yet; `ai-how up` starts the part"
         raise NoSuchPart(message)
-    with file.open(encoding="utf-8", errors="replace") as opened:
+    opened = file.open(encoding="utf-8", errors="replace")
+    try:
         for line in opened.readlines()[-_TAIL_LINES:]:
             typer.echo(line, nl=False)
         while follow:
             if line := opened.readline():
                 typer.echo(line, nl=False)
-            elif file.exists() and file.stat().st_ino != _inode(opened.fileno()):
-                break  # it was rotated
-            else:
-                time.sleep(_FOLLOW_S)
-    if follow:
-        logs(name, follow=True)
-
-
-def _inode(descriptor: int) -> int:
-    import os
-
-    return os.fstat(descriptor).st_ino
+                continue
+            if file.exists() and file.stat().st_ino != os.fstat(opened.fileno()).st_ino:
+                opened.close()  # it was rotated
+                opened = file.open(encoding="utf-8", errors="replace")
+            time.sleep(_FOLLOW_S)
+    except KeyboardInterrupt:
+        return
+    finally:
+        opened.close()
 
 
 def purge(
@@ -225,10 +226,17 @@ def purge(
     """Remove everything the platform keeps: databases, objects, ledger, secrets, logs."""
     from ai_how.embedded.layout import Layout
     from ai_how.embedded.platform import alone
+    from ai_how.embedded.preparation import declared_estate, estate_file
     from ai_how.embedded.shutdown import purge as remove
 
     layout = Layout(state_dir())
-    name = read_applied(layout.state).name
+    if not layout.state.is_dir():
+        Console(stderr=True).print(f"nothing to remove: there is no {layout.state}")
+        return
+    try:
+        name = read_applied(layout.state).name
+    except NotApplied:
+        name = declared_estate(estate_file()).name
     with alone(layout):
         removed = remove(layout, name, confirm)
     layout.lock.unlink(missing_ok=True)

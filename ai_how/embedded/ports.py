@@ -78,6 +78,19 @@ def remembered_ports(layout: Layout) -> dict[str, int] | None:
         raise PortsRefused(message) from error
 
 
+def known_ports(layout: Layout) -> dict[str, int]:
+    """Return the port of every name, as they were chosen.
+
+    Raises:
+        PortsRefused: not all of them were.
+    """
+    ports = remembered_ports(layout) or {}
+    if missing := [name for name in NAMES if name not in ports]:
+        message = f"{layout.ports}: no port for {', '.join(missing)}; `ai-how up` chooses them"
+        raise PortsRefused(message)
+    return ports
+
+
 def ensure_ports(layout: Layout) -> dict[str, int]:
     """Return the port of every name, choosing those that have none yet."""
     ports = remembered_ports(layout) or {}

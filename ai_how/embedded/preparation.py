@@ -12,7 +12,7 @@ from ai_how.embedded.ports import ensure_ports
 from ai_how.embedded.secrets import Secrets, ensure_secrets
 from platform_assets.spec.applied import AppliedEstate, write_applied
 from platform_assets.spec.errors import AiHowError
-from platform_assets.spec.estate import EstateRefused, load_estate
+from platform_assets.spec.estate import Estate, EstateRefused, load_estate
 from platform_assets.spec.serving import read_serving
 from resources import seaweedfs
 from resources.postgresql import RunAs, ensure_cluster, unprivileged_way
@@ -52,13 +52,12 @@ def estate_file() -> Path:
     return Path(named).absolute() if named else PROJECT / DEFAULT_CONFIG
 
 
-def prepare(state: Path) -> Prepared:
-    """Validate the declared estate; only then make directories, secrets, ports and settings.
+def declared_estate(file: Path) -> Estate:
+    """Return what `file` declares.
 
     Raises:
-        EstateRefused: the estate file is missing or wrong; nothing was touched.
+        EstateRefused: it is missing or wrong.
     """
-    file = estate_file()
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -67,7 +66,16 @@ def prepare(state: Path) -> Prepared:
             "the file that declares the estate"
         )
         raise EstateRefused(message) from error
-    declared = load_estate(text, file)
+    return load_estate(text, file)
+
+
+def prepare(state: Path) -> Prepared:
+    """Validate the declared estate; only then make directories, secrets, ports and settings.
+
+    Raises:
+        EstateRefused: the estate file is missing or wrong; nothing was touched.
+    """
+    declared = declared_estate(estate_file())
     serving_file = PROJECT / declared.serving
     read_serving(serving_file)
     layout = Layout(state)

@@ -163,10 +163,16 @@ def code_server(socket: Path) -> None:
 def daemon(dagster_home: Path, started: float) -> None:
     """Every daemon that must run has given a sign of life since the process started."""
     import dagster as dg
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import SQLAlchemyError
 
-    with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
-        beats = instance.get_daemon_heartbeats()
-        wanted = instance.get_required_daemon_types()
+    try:
+        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+            beats = instance.get_daemon_heartbeats()
+            wanted = instance.get_required_daemon_types()
+    except (SQLAlchemyError, DagsterPostgresException) as error:
+        message = f"Dagster's records cannot be read: {type(error).__name__}"
+        raise NotReady(message) from error
     silent = [kind for kind in wanted if kind not in beats or beats[kind].timestamp < int(started)]
     if silent:
         message = f"no sign of life yet from the daemons {', '.join(sorted(silent))}"

@@ -46,6 +46,8 @@ def cancel_runs(layout: Layout) -> int:
     import dagster as dg
     from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
+    from sensors.failures import mark_interrupted
+
     in_progress = dg.RunsFilter(
         statuses=[s for s in IN_PROGRESS_RUN_STATUSES if s is not dg.DagsterRunStatus.QUEUED]
     )
@@ -53,6 +55,7 @@ def cancel_runs(layout: Layout) -> int:
         runs = instance.get_runs(in_progress)
         for run in runs:
             if run.status is not dg.DagsterRunStatus.CANCELING:
+                mark_interrupted(instance, run.run_id)
                 instance.run_launcher.terminate(run.run_id)
         deadline = time.monotonic() + _CANCEL_S
         while instance.get_runs(in_progress) and time.monotonic() < deadline:

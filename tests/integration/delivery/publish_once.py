@@ -27,4 +27,4 @@ class StoppingStore(ObjectStore):
 
 setattr(StoppingStore, method, stop)
 judged = judge_checkpoint(Path(directory), Path(root), None, datetime.now(UTC))
-publish_checkpoint(judged, StoppingStore(url, bucket, Path(credentials)), lambda line: None)
+publish_checkpoint(judged, StoppingStore(url, bucket, Path(credentials)), print)

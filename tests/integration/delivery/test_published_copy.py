@@ -169,7 +169,7 @@ def test_killed_anywhere_the_next_attempt_completes(object_store, tmp_path, befo
         text=True,
     )
     try:
-        assert process.stdout.readline() == "STOPPED\n"
+        assert "STOPPED\n" in process.stdout, "it ended before it could be killed"
     finally:
         process.kill()
         process.wait(DEADLINE_S)

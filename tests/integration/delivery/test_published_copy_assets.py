@@ -11,9 +11,11 @@ from platform_assets.models.published_copy import published_copy
 from platform_assets.models.registered_version import registered_version
 from platform_assets.models.trained_checkpoint import trained_checkpoint
 from platform_assets.services.mlflow import mlflow_service, mlflow_works
+from platform_assets.services.model_server import model_server_service, model_server_works
 from platform_assets.services.object_store import object_store_service, object_store_works
 from platform_assets.spec.applied import Addresses, AppliedEstate
 from resources.mlflow import Mlflow
+from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 from tests.integration.delivery.test_published_copy import flip, unique_checkpoint
 from tests.integration.lineage.conftest import (  # noqa: F401 - fixtures
@@ -134,27 +136,32 @@ def test_observing_a_checkpoint_judges_it_again(instance, resources, checkpoint)
     assert len(instance.fetch_observations(keys.TRAINED_CHECKPOINT, limit=10).records) == 1
 
 
-def test_the_services_are_ensured_and_their_checks_pass(instance, resources):
+def test_the_services_are_ensured_and_their_checks_pass(instance, resources, model_server):
+    services = [object_store_service, mlflow_service, model_server_service]
+    checks = [object_store_works, mlflow_works, model_server_works]
     result = dg.materialize(
-        [object_store_service, mlflow_service, object_store_works, mlflow_works],
+        [*services, *checks],
         instance=instance,
-        resources=resources,
+        resources=resources | {"model_server": model_server},
     )
     assert result.success
-    assert all(check.passed for check in result.get_asset_check_evaluations())
-    assert len(result.get_asset_check_evaluations()) == 2
+    evaluations = result.get_asset_check_evaluations()
+    assert len(evaluations) == len(checks)
+    assert all(check.passed for check in evaluations)
 
 
-def test_a_service_that_is_down_fails_its_check_with_the_reason(instance, resources, tmp_path):
+def test_a_service_that_is_down_fails_its_check_with_the_reason(instance, resources):
     store: ObjectStore = resources["object_store"]
     mlflow: Mlflow = resources["mlflow"]
     down = {
         "object_store": ObjectStore("http://127.0.0.1:9", store.bucket, store.credentials_file),
         "mlflow": Mlflow("http://127.0.0.1:9", mlflow.credentials_file),
+        "model_server": ModelServer("http://127.0.0.1:9"),
     }
     for check, words in [
         (object_store_works, "is the object store running"),
         (mlflow_works, "is MLflow running"),
+        (model_server_works, "expected it to be ready"),
     ]:
         result = dg.materialize(
             [check],

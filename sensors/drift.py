@@ -15,8 +15,8 @@ from platform_assets.lineage.ledger import Ledger
 from platform_assets.models.trained_checkpoint import DATA_VERSION_TAG
 from platform_assets.serving.live_endpoints import (
     LiveEndpoint,
-    _data_version,
-    _table,
+    data_version,
+    observation_metadata,
     observe_live,
 )
 from resources.model_server import ModelServer, ModelServerUnavailable
@@ -30,17 +30,12 @@ def digest_of_observation(observed: list[LiveEndpoint]) -> str:
 
 def live_observation(observed: list[LiveEndpoint]) -> dg.AssetObservation:
     """Return the event that says what the servers serve now."""
-    differing = [one.endpoint for one in observed if not one.agrees]
+    differing = sum(not one.agrees for one in observed)
     return dg.AssetObservation(
         asset_key=LIVE_ENDPOINTS,
-        description=f"{len(observed)} endpoints, {len(differing)} differ from the ledger",
-        metadata={
-            "endpoints": _table(observed),
-            "count": len(observed),
-            "agrees": not differing,
-            "differing": ", ".join(differing) or "none",
-        },
-        tags={DATA_VERSION_TAG: _data_version(observed).value},
+        description=f"{len(observed)} endpoints, {differing} differ from the ledger",
+        metadata=observation_metadata(observed),
+        tags={DATA_VERSION_TAG: data_version(observed).value},
     )
 
 

@@ -120,7 +120,7 @@ def _probed(name: str, probe: Callable[[float], None], since: float) -> dict[str
 
 def _part_rows() -> list[dict[str, Any]]:
     """Return one row for each part: what supervisord says, and what the part itself answers."""
-    import dagster as _  # two probes import it, and it cannot be imported by two threads at once
+    import dagster  # noqa: F401 - two probes import it, and no two threads can at once
 
     from ai_how.embedded.layout import Layout
     from ai_how.embedded.parts import all_parts

@@ -185,32 +185,43 @@ def bring_up(
     """
     layout = Layout(state)
     with alone(layout):
-        prepared = prepare(state)
-        parts = all_parts(prepared.applied, prepared.ports, prepared.run_as)
         running = running_supervisor(layout)
-        if running is None:
-            # What a killed supervisord or a power cut left would stand in the way.
-            stop_everything(layout, prepared.ports)
-            layout.make_sockets()
-            _give_sockets(prepared)
-            check_ports(parts, layout)
-        write_supervisor_configuration(layout, parts)
         try:
-            supervisor = running or start_supervisord(
-                layout.supervisor_configuration,
-                layout.supervisor_socket,
-                layout.log("supervisord"),
-                inherited_environment() | {MARK: str(state)},
-            )
-            if running is not None:
-                supervisor.reload()
-            wanted = [part for part in parts if part.name in only]
-            Start(prepared, wanted, supervisor, tell).see_through()
+            return _converge(state, running, tell, only)
         except BaseException:
             if running is None:
-                stop_everything(layout, prepared.ports)
+                stop_everything(layout)
             raise
-        return prepared
+
+
+def _converge(
+    state: Path,
+    running: Supervisor | None,
+    tell: Callable[[str, str], None],
+    only: Collection[str],
+) -> Prepared:
+    prepared = prepare(state)
+    layout = prepared.layout
+    parts = all_parts(prepared.applied, prepared.ports, prepared.run_as)
+    if running is None:
+        # What a killed supervisord or a power cut left would stand in the way.
+        stop_everything(layout)
+        layout.make_sockets()
+        _give_sockets(prepared)
+        for part in parts:
+            check_free(part.name, part.ports, layout)
+    write_supervisor_configuration(layout, parts)
+    if running is not None:
+        running.reload()
+    supervisor = running or start_supervisord(
+        layout.supervisor_configuration,
+        layout.supervisor_socket,
+        layout.log("supervisord"),
+        inherited_environment() | {MARK: str(state)},
+    )
+    wanted = [part for part in parts if part.name in only]
+    Start(prepared, wanted, supervisor, tell).see_through()
+    return prepared
 
 
 def _give_sockets(prepared: Prepared) -> None:
@@ -220,12 +231,6 @@ def _give_sockets(prepared: Prepared) -> None:
         if prepared.run_as.uid is not None:
             uid, gid = prepared.run_as.uid, prepared.run_as.gid or 0
             os.chown(prepared.layout.postgresql_sockets, uid, gid)
-
-
-def check_ports(parts: list[Part], layout: Layout) -> None:
-    """Check all ports before the first part is started."""
-    for part in parts:
-        check_free(part.name, part.ports, layout)
 
 
 def write_supervisor_configuration(layout: Layout, parts: list[Part]) -> None:

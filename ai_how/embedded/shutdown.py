@@ -7,7 +7,6 @@ by standing in PostgreSQL's data directory, and is ended.
 import shutil
 import signal
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,14 +18,13 @@ from ai_how.embedded.ports import SEAWEEDFS, PortsRefused, remembered_ports
 from platform_assets.spec.applied import FILE_NAME
 from platform_assets.spec.errors import AiHowError
 from resources import seaweedfs
-from resources.process import end_processes, marked_processes, port_is_free, processes_in
+from resources.process import end_processes, marked_processes, processes_in
 from resources.supervisor import Supervisor, SupervisorError
 
 _CANCEL_S = 15.0
 _STOP_S = 30.0
 _GRACE_S = 5.0
 _POSTGRESQL_GRACE_S = 15.0
-_PORTS_S = 10.0
 _POLL_S = 0.05
 
 
@@ -90,11 +88,7 @@ def take_down(layout: Layout) -> list[str]:
     except (SupervisorError, KeyError) as error:
         if marked_processes(MARK, str(layout.state)):
             problems.append(f"supervisord does not do its work: {error}")
-    try:
-        ports = remembered_ports(layout) or {}
-    except PortsRefused:
-        ports = {}
-    stop_everything(layout, ports)
+    stop_everything(layout)
     return problems
 
 
@@ -104,12 +98,11 @@ def _wait_gone(layout: Layout) -> None:
         time.sleep(_POLL_S)
 
 
-def stop_everything(layout: Layout, ports: Mapping[str, int]) -> None:
+def stop_everything(layout: Layout) -> None:
     """End every process of this platform and remove its sockets; nothing is asked of anybody.
 
     Raises:
         WouldNotEnd: a process survived being killed.
-        StillUp: a port of ours stays taken by one of ours.
     """
     state = str(layout.state)
     # Supervisord first, or it starts anew what we end.
@@ -124,7 +117,13 @@ def stop_everything(layout: Layout, ports: Mapping[str, int]) -> None:
     end_processes(
         [*marked_processes(MARK, state), *processes_in(layout.cluster)], signal.SIGKILL, 0.0
     )
+    # It names a process that is gone. PostgreSQL would take whoever has that number now for itself.
+    (layout.cluster / "postmaster.pid").unlink(missing_ok=True)
     shutil.rmtree(layout.sockets, ignore_errors=True)
+    try:
+        ports = remembered_ports(layout) or {}
+    except PortsRefused:
+        ports = {}
     own = {name: ports[key] for key, name in SEAWEEDFS.items() if key in ports}
     for stray in seaweedfs.stray_sockets(own):
         with suppress(OSError):
@@ -141,16 +140,6 @@ def _is_first(process: psutil.Process, among: list[psutil.Process]) -> bool:
     with suppress(psutil.Error):
         return process.ppid() not in {other.pid for other in among}
     return False
-
-
-def wait_for_ports(ports: Mapping[str, int]) -> list[int]:
-    """Wait until nobody listens at our ports any more; return those that stay taken."""
-    deadline = time.monotonic() + _PORTS_S
-    while True:
-        taken = [port for port in ports.values() if not port_is_free(port)]
-        if not taken or time.monotonic() > deadline:
-            return taken
-        time.sleep(_POLL_S)
 
 
 def purge(layout: Layout, name: str, confirmed: str) -> list[Path]:

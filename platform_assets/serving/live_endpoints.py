@@ -6,7 +6,8 @@ A file that was written beside the server is no observation. A server that canno
 
 import hashlib
 import json
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -127,7 +128,8 @@ _COLUMNS = (
 )
 
 
-def _table(observed: list[LiveEndpoint]) -> dg.TableMetadataValue:
+def endpoint_table(observed: list[LiveEndpoint]) -> dg.TableMetadataValue:
+    """Return one row per endpoint; the schema is given, since there may be no row."""
     rows = [one.as_json() for one in observed]
     records = [
         dg.TableRecord({name: "" if row[name] is None else row[name] for name, _ in _COLUMNS})
@@ -138,40 +140,60 @@ def _table(observed: list[LiveEndpoint]) -> dg.TableMetadataValue:
     )
 
 
-def _data_version(observed: list[LiveEndpoint]) -> dg.DataVersion:
+def data_version(observed: list[LiveEndpoint]) -> dg.DataVersion:
+    """Return the version of what is served: it changes when a served digest does."""
     served = {one.endpoint: one.served_digest for one in observed}
     return dg.DataVersion(hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest())
 
 
-@dg.observable_source_asset(
-    key=keys.LIVE_ENDPOINTS,
-    group_name="serving",
-    description=(
-        "What the model servers serve at this moment, told by themselves: for each endpoint the "
-        "tree digest of the bytes that were loaded, beside the digest that the ledger expects. A "
-        "model that was swapped behind our back shows here as a difference. A server that is down "
-        "makes no observation: nothing is known then."
-    ),
-    tags={"dagster/kind/mlserver": "", "dagster/kind/openinference": ""},
+DESCRIPTION = (
+    "What the model servers serve at this moment, told by themselves: for each endpoint the tree "
+    "digest of the bytes that were loaded, beside the digest that the ledger expects. A model "
+    "that was swapped behind our back shows here as a difference. A server that is down makes no "
+    "observation: nothing is known then."
 )
-def live_endpoints(
+
+
+def observation_metadata(observed: list[LiveEndpoint]) -> dict[str, Any]:
+    """Return what an observation shows a person."""
+    differing = [one.endpoint for one in observed if not one.agrees]
+    return {
+        "endpoints": endpoint_table(observed),
+        "count": dg.MetadataValue.int(len(observed)),
+        "agrees": dg.MetadataValue.bool(not differing),
+        "differing": dg.MetadataValue.text(", ".join(differing) or "none"),
+    }
+
+
+def _observe(
     model_server: dg.ResourceParam[ModelServer], ledger: dg.ResourceParam[Ledger]
-) -> dg.ObserveResult:
-    """Observe every endpoint."""
+) -> Iterator[dg.ObserveResult]:
     try:
         observed = observe_live(model_server, ledger)
     except ModelServerUnavailable as error:
         raise dg.Failure(f"cannot tell what is served: {error}") from error
-    differing = [one.endpoint for one in observed if not one.agrees]
-    return dg.ObserveResult(
-        data_version=_data_version(observed),
-        metadata={
-            "endpoints": _table(observed),
-            "count": len(observed),
-            "agrees": not differing,
-            "differing": ", ".join(differing) or "none",
-        },
+    yield dg.ObserveResult(
+        asset_key=keys.LIVE_ENDPOINTS,
+        data_version=data_version(observed),
+        metadata=observation_metadata(observed),
     )
+
+
+with warnings.catch_warnings():
+    # The plain decorator for one asset knows neither owners nor kinds.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    live_endpoints: dg.AssetsDefinition = dg.multi_observable_source_asset(
+        name="serving__live_endpoints",
+        specs=[
+            dg.AssetSpec(
+                keys.LIVE_ENDPOINTS,
+                group_name="serving",
+                kinds={"mlserver", "openinference"},
+                owners=[keys.OWNER],
+                description=DESCRIPTION,
+            )
+        ],
+    )(_observe)
 
 
 @dg.asset_check(
@@ -192,5 +214,5 @@ def agree_with_ledger(
         passed=not differing,
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(f"{one.endpoint}: {one.reason}" for one in differing) or None,
-        metadata={"endpoints": _table(observed)},
+        metadata=observation_metadata(observed),
     )

@@ -1,6 +1,7 @@
 """A sealed checkpoint is carried to a serving endpoint by the running platform, exactly once."""
 
 import json
+import re
 import threading
 import time
 
@@ -112,18 +113,26 @@ def test_two_runs_launched_at_once_make_one_of_everything(platform, delivered):
     assert after == before
 
 
+def secret_files(platform):
+    files = [f for f in platform.applied.secrets.rglob("*") if f.is_file()]
+    assert [f for f in files if f.stat().st_mode & 0o077] == []
+    return files
+
+
+def secrets_in(file):
+    text = file.read_text()
+    if file.name.startswith("s3-"):
+        return [json.loads(text)["secret_key"]]
+    if file.suffix == ".pgpass":
+        return [text.strip().rsplit(":", 1)[1]]
+    if file.suffix == ".ini":
+        return [re.search(r"password\s*=\s*(\S+)", text)[1]]
+    return re.findall(r'^key = "([0-9a-f]{32,})"', text, re.MULTILINE)
+
+
 def test_a_planted_secret_appears_nowhere(platform, delivered):
-    planted = []
-    for file in platform.applied.secrets.iterdir():
-        text = file.read_text()
-        if file.suffix == ".json":
-            planted.append(json.loads(text)["secret_key"])
-        elif file.suffix == ".pgpass":
-            planted.append(text.strip().rsplit(":", 1)[1])
-        elif file.suffix == ".ini":
-            planted.append(text.split("password")[1].split("=")[1].split()[0])
-        assert file.stat().st_mode & 0o077 == 0, file
-    assert len(planted) >= 8
+    planted = [secret for file in secret_files(platform) for secret in secrets_in(file)]
+    assert len(planted) >= 9
     assert all(len(secret) >= 16 for secret in planted)
 
     for process in psutil.process_iter(["cmdline"]):

@@ -62,11 +62,15 @@ def is_committed(store: ObjectStore, prefix: str, manifest: Manifest) -> bool:
     Raises:
         CopyContradicts: another manifest stands there.
     """
+    expected = manifest.to_bytes()
     try:
         found = store.get(prefix + MANIFEST_NAME, MAX_MANIFEST_BYTES)
+        if found != expected:
+            # It may have changed on the way: what the store holds, a second read tells.
+            found = store.get(prefix + MANIFEST_NAME, MAX_MANIFEST_BYTES)
     except ObjectNotFound:
         return False
-    if found != manifest.to_bytes():
+    if found != expected:
         message = (
             f"s3://{store.bucket}/{prefix}{MANIFEST_NAME}: expected the manifest with digest "
             f"{manifest.tree_digest}, found other bytes; someone changed the object store: find "

@@ -5,6 +5,7 @@ later they are slow, and a kill in between would leave a version without them). 
 people and by `platform_assets/serving`, never here.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,12 @@ import dagster as dg
 from platform_assets import keys
 from platform_assets.lineage import facts, ids
 from platform_assets.lineage.ledger import Ledger
-from platform_assets.lineage.manifest import MANIFEST_NAME, Manifest, copy_prefix
+from platform_assets.lineage.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    ManifestRefused,
+    copy_prefix,
+)
 from platform_assets.models.partition import LOCK_TIMEOUT_S, RETRY, only_transient_errors_retry
 from platform_assets.models.published_copy import MAX_MANIFEST_BYTES
 from platform_assets.partitions import CHECKPOINTS
@@ -94,7 +100,16 @@ def committed_manifest(store: ObjectStore, model: str, tree_digest: str) -> Mani
     """
     key = copy_prefix(model, tree_digest) + MANIFEST_NAME
     try:
-        manifest = Manifest.from_bytes(store.get(key, MAX_MANIFEST_BYTES))
+        data = store.get(key, MAX_MANIFEST_BYTES)
+        if hashlib.sha256(data).hexdigest() != tree_digest:
+            # It may have changed on the way: what the store holds, a second read tells.
+            data = store.get(key, MAX_MANIFEST_BYTES)
+        manifest = Manifest.from_bytes(data)
+    except ManifestRefused as refusal:
+        message = (
+            f"s3://{store.bucket}/{key}: {refusal}; someone changed the object store: find out who"
+        )
+        raise NotPublished(message) from refusal
     except ObjectNotFound as error:
         message = (
             f"s3://{store.bucket}/{key}: expected the manifest of a committed copy, found nothing; "

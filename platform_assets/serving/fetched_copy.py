@@ -72,7 +72,13 @@ def fetch_copy(
         _check_room(into, manifest)
         temporary = into / f"{_LEFTOVER}{tree_digest}"
         try:
-            _fetch(store, prefix, manifest, temporary)
+            try:
+                _fetch(store, prefix, manifest, temporary)
+            except WrongCopy as wrong:
+                # The bytes may have changed on the way: what the store holds, a second read tells.
+                progress(f"reading once more: {wrong}")
+                shutil.rmtree(temporary)
+                _fetch(store, prefix, manifest, temporary)
             if directory.exists():
                 progress(f"{directory} did not hold what its name says; replaced")
                 _remove(directory, into)
@@ -111,7 +117,7 @@ def _remove(directory: Path, into: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def _manifest(store: ObjectStore, prefix: str, tree_digest: str) -> Manifest:
+def _manifest(store: ObjectStore, prefix: str, tree_digest: str, *, last: bool = False) -> Manifest:
     """Read the manifest under `prefix`; only the one with `tree_digest` will do."""
     where = f"s3://{store.bucket}/{prefix}{MANIFEST_NAME}"
     try:
@@ -120,6 +126,9 @@ def _manifest(store: ObjectStore, prefix: str, tree_digest: str) -> Manifest:
         message = f"{where}: expected a manifest, found none: the copy was removed; publish it anew"
         raise WrongCopy(message) from error
     found = hashlib.sha256(data).hexdigest()
+    if found != tree_digest and not last:
+        # It may have changed on the way: what the store holds, a second read tells.
+        return _manifest(store, prefix, tree_digest, last=True)
     if found != tree_digest:
         message = (
             f"{where}: expected SHA-256 {tree_digest}, found {found}: someone changed the object "

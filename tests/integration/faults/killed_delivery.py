@@ -133,7 +133,7 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     for event in result.get_step_failure_events():
         declared = event.step_failure_data.user_failure_data
         error = event.step_failure_data.error
-        while error is not None and error.cause is not None and declared is None:
-            error = error.cause
+        # Dagster's own words stand around what the step raised.
+        error = error.cause if error and error.cause else error
         told.append(str(declared.description if declared else error.message if error else ""))
     return "\n".join(told)

@@ -11,12 +11,15 @@ if any is not 0:
 
 import argparse
 import json
+import logging
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,11 +40,13 @@ from benchmarks.fault_judgement import (
     judge_leaks,
 )
 from benchmarks.fault_players import deliver, play
-from benchmarks.fault_schedule import Round, schedule
+from benchmarks.fault_schedule import FLIPS, Fault, Round, schedule
 from benchmarks.fault_world import PlatformLost, Watch, World
 from tests.integration.conftest import Installation
 
 OK, FOUND = 0, 1
+# What is not played together with others: a flip is made in peace, to be judged for itself.
+ALONE = frozenset({*FLIPS, "power-cut"})
 
 
 class Game:
@@ -54,6 +59,7 @@ class Game:
         self.played: Counter[str] = Counter()
         self.watch = Watch(lambda: world.estate.addresses.model_server_url)
         self.baseline: Household | None = None
+        self.turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def begin(self) -> None:
         """Bring the platform up and deliver a first checkpoint in peace."""
@@ -69,13 +75,20 @@ class Game:
         begun = time.monotonic()
         before = len(self.world.sealed)
         deliver(self.world, one.deliveries[0])
-        for fault in one.faults:
-            time.sleep(max(0.0, begun + fault.at_s - time.monotonic()))
-            met = play(self.world, fault)
-            self.played[fault.kind] += met
-            self.console.print(f"    {'' if met else 'met nothing: '}{fault}", highlight=False)
-        for kind in one.deliveries[1:]:
-            deliver(self.world, kind)
+        alone = [fault for fault in one.faults if fault.kind in ALONE]
+        together = [fault for fault in one.faults if fault.kind not in ALONE]
+        for fault in alone:
+            if fault.kind != "power-cut":
+                self._play(fault, begun)
+        with ThreadPoolExecutor(max(1, len(together))) as pool:
+            playing = [pool.submit(self._play, fault, begun) for fault in together]
+            for kind in one.deliveries[1:]:
+                deliver(self.world, kind)
+        for player in playing:
+            player.result()
+        for fault in alone:
+            if fault.kind == "power-cut":
+                self._play(fault, begun)
         # A flip in what is served is only mended by a new delivery, which this is.
         if any(fault.kind == "flip-fetched" for fault in one.faults):
             deliver(self.world, "one")
@@ -87,6 +100,14 @@ class Game:
             f"{faults:.0f} s of faults, at rest after {time.monotonic() - begun:.0f} s; "
             + ", ".join(f"{name} {len(found)}" for name, found in self.counts.found.items())
         )
+
+    def _play(self, fault: Fault, begun: float) -> None:
+        time.sleep(max(0.0, begun + fault.at_s - time.monotonic()))
+        # Two of a kind at once would be one.
+        with self.turns[fault.kind]:
+            met = play(self.world, fault)
+        self.played[fault.kind] += met
+        self.console.print(f"    {'' if met else 'met nothing: '}{fault}", highlight=False)
 
     def _judge(self, before: int, rested: bool) -> None:
         if not rested:
@@ -143,6 +164,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="append the line of JSON to this file, too")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     home = options.state or Path(tempfile.mkdtemp(prefix="ai-how-faults-"))
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o755)

@@ -169,6 +169,7 @@ def purge(layout: Layout, name: str, confirmed: str) -> list[Path]:
         layout.logs,
         layout.launches,
         layout.dagster_home,
+        layout.state / "sensors",
         layout.supervisor_configuration,
         layout.ports,
         layout.state / FILE_NAME,

@@ -6,7 +6,7 @@ on something, and for the reason of a refusal; the ledger is not asked.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -26,12 +26,14 @@ COUNTED = ("wrong", "double", "lost", "undetected", "leaked")
 class Counts:
     """What went wrong, each with the words for a person."""
 
+    say: Callable[..., None]
     found: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in COUNTED})
 
     def add(self, kind: str, words: str) -> None:
         """Count one."""
         if words not in self.found[kind]:
             self.found[kind].append(words)
+            self.say(f"    {kind}: {words}", highlight=False, markup=False)
 
     @property
     def clean(self) -> bool:

@@ -94,5 +94,5 @@ def _fault(kind: str, drawn: random.Random) -> Fault:
     elif kind == "two-daemons":
         seconds = drawn.uniform(5.0, 10.0)
     elif kind == "kill-run":
-        seconds = drawn.uniform(0.0, 5.0)  # after its process has named itself
+        seconds = drawn.uniform(0.0, 2.5)  # after its process has named itself
     return Fault(kind, at_s, target, seconds)

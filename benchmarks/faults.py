@@ -45,6 +45,7 @@ from benchmarks.fault_world import PlatformLost, Watch, World
 from tests.integration.conftest import Installation
 
 OK, FOUND = 0, 1
+logging.getLogger("mlflow.utils.environment").disabled = True  # it misses pip, which we do not use
 # What is not played together with others: a flip is made in peace, to be judged for itself.
 ALONE = frozenset({*FLIPS, "power-cut"})
 
@@ -55,7 +56,7 @@ class Game:
     def __init__(self, world: World, console: Console) -> None:
         """Prepare; nothing is started yet."""
         self.world, self.console = world, console
-        self.counts = Counts()
+        self.counts = Counts(console.print)
         self.played: Counter[str] = Counter()
         self.watch = Watch(lambda: world.estate.addresses.model_server_url)
         self.baseline: Household | None = None
@@ -164,7 +165,6 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="append the line of JSON to this file, too")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
     home = options.state or Path(tempfile.mkdtemp(prefix="ai-how-faults-"))
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o755)

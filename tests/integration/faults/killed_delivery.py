@@ -7,8 +7,10 @@ SIGKILL to its own process after (or before) the real call. `deliver` is the sam
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import GeneratorType
 from typing import Any
@@ -113,13 +115,31 @@ def deliver_and_die(state: str, key: str, name: str) -> None:
     deliver(Path(state), key, {point.connection: connection})
 
 
+def _deliver_and_tell(state: str, key: str) -> None:
+    sys.exit(0 if deliver(Path(state), key).success else 1)
+
+
+def delivering(state: Path, key: str) -> BaseProcess:
+    """Start a process that delivers `key`; its exit status is 0 where that succeeds."""
+    return _started(_deliver_and_tell, str(state), key)
+
+
 def kill_at(state: Path, key: str, name: str) -> int | None:
     """Let a process deliver `key` until the point `name`; return how it ended."""
+    return ended(_started(deliver_and_die, str(state), key, name))
+
+
+def _started(target: Callable[..., None], *arguments: str) -> BaseProcess:
     # Forked from a process that has imported everything and opened nothing.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "mlflow.store.model_registry.rest_store"])
-    process = context.Process(target=deliver_and_die, args=(str(state), key, name))
+    process = context.Process(target=target, args=arguments)
     process.start()
+    return process
+
+
+def ended(process: BaseProcess) -> int | None:
+    """Wait for a process and return its exit status."""
     process.join(ENDED_S)
     if process.is_alive():
         process.kill()

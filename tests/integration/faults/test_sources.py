@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import shutil
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from ai_how.build import connections
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models.checkpoint_directory import CheckpointRefused, judge_checkpoint
 from platform_assets.models.seal import seal
-from tests.integration.faults.killed_delivery import deliver, failure_of
+from tests.integration.faults.killed_delivery import deliver, delivering, ended, failure_of
 from tests.integration.faults.outside import Outside, key_of, serving_files, tree_digest_of
 from tests.telling_checkpoints import telling_checkpoint
 
@@ -71,17 +70,8 @@ def outcome(result):
 def test_the_same_checkpoint_reported_twice_at_once_is_delivered_once(estate, make, outside):
     number, directory = make()
     key, digest = key_of(directory), tree_digest_of(directory)
-    results = []
-    runs = [
-        threading.Thread(target=lambda: results.append(deliver(estate.state, key)))
-        for _ in range(2)
-    ]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join(300)
-    assert [result.success for result in results] == [True, True]
-    assert sorted(outcome(result) for result in results) == ["already-live", "deployed"]
+    runs = [delivering(estate.state, key) for _ in range(2)]
+    assert [ended(run) for run in runs] == [0, 0]
     assert outside.answer() == number
     assert len(outside.versions("digits")[digest]) == 1
     assert len(deployments(estate, digest)) == 1

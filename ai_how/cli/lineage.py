@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from ai_how.cli.verification import verify_now
 from platform_assets.audits.endpoint_lineage import (
     Agreement,
     CheckpointHop,
@@ -72,6 +71,8 @@ def show_endpoint(
         if at is not None:
             message = "what was there at another time cannot be read now; leave one of them out"
             raise typer.BadParameter(message, param_hint="--at with --verify")
+        from ai_how.cli.verification import verify_now
+
         raise typer.Exit(verify_now(name, as_json))
     lineage = endpoint_lineage(_ledger(), name, None if at is None else _moment(at))
     if as_json:

@@ -43,8 +43,8 @@ def live_content(ledger: Ledger, server: ModelServer) -> list[LiveContent]:
         )
         for endpoint, fact in live_deployments(ledger).items()
     ]
-    for model in server.index():
-        name = str(model.get("name"))
+    names = [str(model["name"]) for model in server.index() if model.get("state") == "READY"]
+    for name in names:
         try:
             digest = digest_of(server.metadata(name))
         except ModelNotFound:

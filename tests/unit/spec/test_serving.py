@@ -85,8 +85,8 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
         ("models:\n  a: {endpoint: a}\n  a: {endpoint: b}", "'a' stands here for the second time"),
         ("models:\n  a:\n    endpoint: a\n    model: b", ":4: models.a.model: unknown key"),
         (
-            "keep: {version: 1}\nmodels: {}",
-            ":1: keep.version: unknown key; expected versions, days",
+            "keep: {versions: 1, day: 2}\nmodels: {}",
+            ":1: keep.day: unknown key; expected versions, days",
         ),
         ("models: {}\nkeep: {versions: 0}", ":2: keep.versions: "),
         (

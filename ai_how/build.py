@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from ai_how.executor import in_process_with_identity
+from platform_assets.audits import live_verification, retention_job
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models import published_copy, registered_version, trained_checkpoint
 from platform_assets.services import mlflow as mlflow_service
@@ -21,7 +22,7 @@ from platform_assets.spec.applied import AppliedEstate
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
-from sensors import arrivals, dead_runs, drift, failures
+from sensors import arrivals, dead_runs, drift, failures, verification
 
 MODELS_BUCKET = "models"
 
@@ -69,11 +70,17 @@ def build_defs(
         object_store_service,
         mlflow_service,
         model_server_service,
+        live_verification,
     ]
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
         asset_checks=dg.load_asset_checks_from_modules(modules),
-        jobs=[delivery_job.deliver_checkpoint],
+        jobs=[
+            delivery_job.deliver_checkpoint,
+            live_verification.verify_live_models,
+            retention_job.apply_retention_job,
+        ],
+        schedules=[verification.hourly_verification],
         sensors=[
             arrivals.arrivals,
             failures.delivery_failures,

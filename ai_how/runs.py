@@ -132,8 +132,8 @@ class Dagster:
             for one in found["results"]
         ]
 
-    def launch(self, job: str, tags: dict[str, str]) -> str:
-        """Submit a run of `job` with `tags` and return its id.
+    def launch(self, job: str, tags: dict[str, str], config: dict[str, Any] | None = None) -> str:
+        """Submit a run of `job` with `tags` and `config`, and return its id.
 
         Raises:
             RunRefused: says why Dagster did not take it.
@@ -144,7 +144,7 @@ class Dagster:
                 "repositoryName": REPOSITORY,
                 "jobName": job,
             },
-            "runConfigData": {},
+            "runConfigData": config or {},
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
         }
         answer = self.ask(_LAUNCH, {"params": params})["launchRun"]

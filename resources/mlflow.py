@@ -258,6 +258,24 @@ class Mlflow:
             raise
         return _version(found)
 
+    def aliases(self, model: str) -> dict[str, str]:
+        """Return which version each alias of `model` means; none for a model that is not there."""
+        what = f"registered model {model!r}"
+        try:
+            found = self._answer(what, lambda: self._registry.get_registered_model(model))
+        except MlflowNotFound:
+            return {}
+        return {str(alias): str(version) for alias, version in dict(found.aliases).items()}
+
+    def delete_version(self, model: str, version: str) -> bool:
+        """Delete a version; say whether there was one. Its number is never given again."""
+        what = f"delete version {model}/{version}"
+        try:
+            self._answer(what, lambda: self._registry.delete_model_version(model, version))
+        except MlflowNotFound:
+            return False
+        return True
+
     def get_run(self, run_id: str) -> TrackedRun:
         """Return a run of the tracking store.
 

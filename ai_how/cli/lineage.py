@@ -55,12 +55,25 @@ def show_endpoint(
     at: Annotated[
         str | None, typer.Option("--at", help="A moment, RFC 3339, instead of now.", metavar="TIME")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print endpoint-lineage/1.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read and hash every hop again, now; repairs nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print endpoint-lineage/1, or endpoint-verification/1.")
+    ] = False,
 ) -> None:
     """Show what stands behind an endpoint, back to the training run, with every digest.
 
-    Exit codes: 0 every hop agrees, 1 a digest differs, 2 a hop was never recorded.
+    Without --verify this is what was recorded. Exit codes: 0 every hop agrees, 1 something
+    differs, 2 a hop was never recorded, or with --verify, cannot be looked at.
     """
+    if verify:
+        if at is not None:
+            message = "what was there at another time cannot be read now; leave one of them out"
+            raise typer.BadParameter(message, param_hint="--at with --verify")
+        from ai_how.cli.verification import verify_now
+
+        raise typer.Exit(verify_now(name, as_json))
     lineage = endpoint_lineage(_ledger(), name, None if at is None else _moment(at))
     if as_json:
         typer.echo(lineage.model_dump_json(by_alias=True, indent=2))

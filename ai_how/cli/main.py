@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from ai_how.cli import checkpoint, endpoint, lineage, platform
+from ai_how.cli import checkpoint, endpoint, lineage, platform, retention
 from platform_assets.spec.errors import AiHowError
 from resources.errors import ResourceError
 
@@ -29,6 +29,7 @@ platform.register(app)
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(lineage.app, name="lineage")
+app.add_typer(retention.app, name="retention")
 
 
 def main() -> None:

@@ -7,6 +7,9 @@
 | `version/1`    | `model/version` | the registry has a version with these bytes               |
 | `deployment/1` | endpoint        | the endpoint serves this version from now on              |
 
+What else is recorded stands beside its subject: `verification/1` in `verification.py`,
+`retention/1` in `retention.py`; the latter ends a copy or a version under the same subject.
+
 Recording is idempotent: what is known already adds no fact, and the known fact is returned.
 """
 
@@ -23,6 +26,7 @@ CHECKPOINT: Final = "checkpoint/1"
 COPY: Final = "copy/1"
 VERSION: Final = "version/1"
 DEPLOYMENT: Final = "deployment/1"
+RETENTION: Final = "retention/1"
 
 # Who recorded it, and for which of several equal checkpoints: no part of what is so.
 _COPY_EVIDENCE: Final = frozenset({"dagster_run", "checkpoint"})
@@ -108,7 +112,10 @@ def record_copy(
     bytes: int,  # noqa: A002 - the manifest's own word
     dagster_run: str | None,
 ) -> Fact:
-    """Record that the copy with `tree_digest` is committed; equal content is one copy."""
+    """Record that the copy with `tree_digest` is committed; equal content is one copy.
+
+    A copy that retention removed is recorded anew when it is published again.
+    """
     body = plain_body(
         {
             "checkpoint": checkpoint,
@@ -195,8 +202,15 @@ def _record_once(
     known: list[Fact] = []
 
     def is_new(reader: LedgerReader) -> bool:
+        ended = [
+            fact.seq
+            for fact in reader.facts(RETENTION, subject)
+            if fact.body.get("model") == body.get("model")
+        ]
         known.extend(
-            fact for fact in reader.facts(kind, subject) if _same(fact.body, body, evidence)
+            fact
+            for fact in reader.facts(kind, subject)
+            if fact.seq > max(ended, default=-1) and _same(fact.body, body, evidence)
         )
         return not known
 

@@ -96,7 +96,7 @@ def candidate_of(checkpoint: str, ledger: Ledger) -> tuple[Candidate, str]:
             f"{candidate.tree_digest}; materialize models/registered_version first"
         )
         raise NotRegistered(message)
-    return candidate, versions[0]
+    return candidate, versions[-1]  # an earlier one was removed, by retention or by a person
 
 
 def live_of(endpoint: str, ledger: Ledger, server: ModelServer) -> Live | None:

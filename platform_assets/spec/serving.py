@@ -1,9 +1,11 @@
 """What is served where: `config/serving.yaml`, read into plain values.
 
-The file has one key, `models`: a mapping from a model's name to its endpoint, the way it is
-promoted (`automatic`), and optionally the numeric `owners` whose checkpoints are taken and the
-names of the pickles that its checkpoints may hold (`allow_pickles`). Which servers carry the
-endpoints is the estate's business and stands elsewhere.
+The key `models` is a mapping from a model's name to its endpoint, the way it is promoted
+(`automatic`), and optionally the numeric `owners` whose checkpoints are taken, the names of the
+pickles that its checkpoints may hold (`allow_pickles`), and what is kept of it (`keep`, see
+`retention.py`). At the top may stand a `keep` for every model, and how often and how fast live
+models are read again (`rehash_days`, `rehash_mib_per_s`). Which servers carry the endpoints is the
+estate's business and stands elsewhere.
 """
 
 import re
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.names import NameRefused, checked_name
+from platform_assets.spec.retention import Keep
 
 
 class ServingRefused(AiHowError):
@@ -42,6 +45,9 @@ class ServedModel(BaseModel):
     )
     allow_pickles: tuple[str, ...] = Field(
         default=(), description="Pickle files, by path in the checkpoint, that may be served."
+    )
+    keep: Keep | None = Field(
+        default=None, description="What is kept of this model; absent: the rule for all."
     )
 
     @field_validator("model")
@@ -79,6 +85,18 @@ class ServingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: dict[str, ServedModel]
+    keep: Keep | None = Field(default=None, description="What is kept; absent: everything.")
+    rehash_days: float = Field(
+        default=7, gt=0, description="After so many days the bytes of a live model are read again."
+    )
+    rehash_mib_per_s: float = Field(
+        default=100, gt=0, description="So fast the scheduled verification reads at most."
+    )
+
+    def kept_of(self, model: str) -> Keep | None:
+        """Return the rule for `model`; None keeps everything."""
+        entry = self.models.get(model)
+        return entry.keep if entry is not None and entry.keep is not None else self.keep
 
     def for_model(self, name: str) -> ServedModel | None:
         """Return the entry of model `name`, or None where it is not served."""
@@ -143,12 +161,20 @@ def _with_names(declared: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _known_keys(path: list[str]) -> list[str]:
+    """Return the keys that may stand where the last part of `path` stands."""
+    if "keep" in path[:-1]:
+        return list(Keep.model_fields)
+    fields = ServingConfig.model_fields if len(path) == 1 else ServedModel.model_fields
+    return [name for name in fields if name != "model"]
+
+
 def _message(error: ValidationError) -> tuple[str, str]:
     """Return the key and the words of the first thing that pydantic found."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"] if part != "[key]"]
     if first["type"] == "extra_forbidden":
-        known = "models" if len(path) == 1 else "endpoint, promotion, owners, allow_pickles"
+        known = ", ".join(_known_keys(path))
         return ".".join(path), f"unknown key; expected {known}; mend or remove it"
     words = re.sub(r"^Value error, ", "", first["msg"])
     if path[-1] == "model" and first["type"] == "value_error":

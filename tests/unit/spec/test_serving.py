@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from platform_assets.spec.retention import Keep
 from platform_assets.spec.serving import ServingRefused, read_serving
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +31,26 @@ def test_owners_and_pickles_are_read(tmp_path: Path) -> None:
     entry = read_serving(written(tmp_path, text)).models["m"]
     assert entry.owners == (0, 1000)
     assert entry.allow_pickles == ("a/b.pkl",)
+
+
+def test_a_rule_for_all_is_replaced_as_a_whole_by_that_of_a_model(tmp_path: Path) -> None:
+    text = (
+        "keep: {versions: 3, days: 90}\nmodels:\n  a: {endpoint: a}\n"
+        "  b: {endpoint: b, keep: {versions: 1, pinned: [7, '8']}}\n"
+    )
+    config = read_serving(written(tmp_path, text))
+    assert config.kept_of("a") == config.kept_of("unknown") == Keep(versions=3, days=90)
+    assert config.kept_of("b") == Keep(versions=1, days=30, pinned=("7", "8"))
+    assert read_serving(written(tmp_path, "models: {}")).kept_of("a") is None
+
+
+def test_live_models_are_read_again_each_week_unless_the_file_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    config = read_serving(written(tmp_path, "models: {}"))
+    assert (config.rehash_days, config.rehash_mib_per_s) == (7, 100)
+    config = read_serving(written(tmp_path, "rehash_days: 0.5\nrehash_mib_per_s: 8\nmodels: {}"))
+    assert (config.rehash_days, config.rehash_mib_per_s) == (0.5, 8)
 
 
 def test_nothing_may_be_served(tmp_path: Path) -> None:
@@ -63,6 +84,16 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
         ),
         ("models:\n  a: {endpoint: a}\n  a: {endpoint: b}", "'a' stands here for the second time"),
         ("models:\n  a:\n    endpoint: a\n    model: b", ":4: models.a.model: unknown key"),
+        (
+            "keep: {versions: 1, day: 2}\nmodels: {}",
+            ":1: keep.day: unknown key; expected versions, days",
+        ),
+        ("models: {}\nkeep: {versions: 0}", ":2: keep.versions: "),
+        (
+            "models:\n  a:\n    endpoint: a\n    keep: {versions: 1, pinned: [x]}",
+            ":4: models.a.keep.pinned: expected numbers of versions, found 'x'",
+        ),
+        ("models: {}\nrehash_days: 0", ":2: rehash_days: "),
         ("models:\n  a:\n    endpoint: a\n    owners: []", ":4: models.a.owners: expected at"),
         ("models:\n  a:\n    endpoint: a\n    owners: [-1]", "none negative"),
         (

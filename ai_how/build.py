@@ -16,12 +16,12 @@ from platform_assets.models import published_copy, registered_version, trained_c
 from platform_assets.services import mlflow as mlflow_service
 from platform_assets.services import model_server as model_server_service
 from platform_assets.services import object_store as object_store_service
-from platform_assets.serving import delivery_job, endpoint, live_endpoints
+from platform_assets.serving import delivery_job, endpoint, intervention_jobs, live_endpoints
 from platform_assets.spec.applied import AppliedEstate
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
-from sensors import arrivals, dead_runs, drift, failures
+from sensors import arrivals, dead_runs, drift, failures, promotions
 
 MODELS_BUCKET = "models"
 
@@ -73,10 +73,11 @@ def build_defs(
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules),
         asset_checks=dg.load_asset_checks_from_modules(modules),
-        jobs=[delivery_job.deliver_checkpoint],
+        jobs=[delivery_job.deliver_checkpoint, *intervention_jobs.JOBS],
         sensors=[
             arrivals.arrivals,
             failures.delivery_failures,
+            promotions.promotions,
             dead_runs.dead_runs,
             drift.live_endpoints_drift,
         ],

@@ -1,18 +1,19 @@
 """What is served where: `config/serving.yaml`, read into plain values.
 
 The file has one key, `models`: a mapping from a model's name to its endpoint, the way it is
-promoted (`automatic`), and optionally the numeric `owners` whose checkpoints are taken and the
-names of the pickles that its checkpoints may hold (`allow_pickles`). Which servers carry the
+promoted (`automatic`, or `{alias: NAME}`), and optionally whether a person must approve each
+version (`approval`), the numeric `owners` whose checkpoints are taken, and the names of the pickles
+that its checkpoints may hold (`allow_pickles`). Which servers carry the
 endpoints is the estate's business and stands elsewhere.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.names import NameRefused, checked_name
@@ -29,6 +30,63 @@ def _name(kind: str, value: str) -> str:
         raise ValueError(str(refusal)) from refusal
 
 
+class AliasPromotion(BaseModel):
+    """Promotion by a person who moves an alias of the registered model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alias: str
+
+
+class Approval(BaseModel):
+    """A person must approve each version; `by` names who may, absent: whoever asks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: tuple[str, ...] | None = None
+
+
+_PROMOTION_WORDS = "expected automatic, or a mapping {alias: NAME}"
+_ALIAS = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
+_VERSION = re.compile(r"v[0-9]+\Z")
+_APPROVAL_WORDS = "expected true, or a mapping {by: [NAME, ...]}"
+
+
+def _declared_promotion(value: object) -> object:
+    """Read `promotion` by hand: what a union of types says of a mistake helps nobody."""
+    if value == "automatic" or isinstance(value, AliasPromotion):
+        return value
+    alias = value.get("alias") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(alias, str):
+        message = f"{_PROMOTION_WORDS}, found {value!r}"
+        raise ValueError(message)  # noqa: TRY004 - pydantic takes no TypeError
+    # MLflow keeps `latest` and v1, v2 ... for itself; `live-` is what we set.
+    reserved = alias == "latest" or alias.startswith("live-") or _VERSION.match(alias)
+    if reserved or not _ALIAS.match(alias) or len(alias) > 24:
+        message = (
+            f"alias: expected at most 24 characters of a-z, 0-9 and -, none that is taken "
+            f"(latest, v1, live-...), found {alias!r}"
+        )
+        raise ValueError(message)
+    return AliasPromotion(alias=alias)
+
+
+def _declared_approval(value: object) -> object:
+    if value is None or isinstance(value, Approval):
+        return value
+    if isinstance(value, bool):
+        return Approval() if value else None
+    names = value.get("by") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(names, list) or not names or not all(_is_person(name) for name in names):
+        message = f"{_APPROVAL_WORDS}, found {value!r}"
+        raise ValueError(message)
+    return Approval(by=tuple(names))
+
+
+def _is_person(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip()) and name != "unknown"
+
+
 class ServedModel(BaseModel):
     """One entry of the serving file: a model and the endpoint that answers for it."""
 
@@ -36,7 +94,12 @@ class ServedModel(BaseModel):
 
     model: str
     endpoint: str
-    promotion: Literal["automatic"] = "automatic"
+    promotion: Annotated[
+        Literal["automatic"] | AliasPromotion, BeforeValidator(_declared_promotion)
+    ] = "automatic"
+    approval: Annotated[Approval | None, BeforeValidator(_declared_approval)] = Field(
+        default=None, description="Whether a person must approve a version before it serves."
+    )
     owners: tuple[int, ...] | None = Field(
         default=None, description="User ids whose checkpoints are taken; absent: only our own."
     )
@@ -71,6 +134,9 @@ class ServedModel(BaseModel):
                 message = f"expected file names relative to the checkpoint, found {name!r}"
                 raise ValueError(message)
         return value
+
+
+_KEYS = ", ".join(name for name in ServedModel.model_fields if name != "model")
 
 
 class ServingConfig(BaseModel):
@@ -148,7 +214,7 @@ def _message(error: ValidationError) -> tuple[str, str]:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"] if part != "[key]"]
     if first["type"] == "extra_forbidden":
-        known = "models" if len(path) == 1 else "endpoint, promotion, owners, allow_pickles"
+        known = "models" if len(path) == 1 else _KEYS
         return ".".join(path), f"unknown key; expected {known}; mend or remove it"
     words = re.sub(r"^Value error, ", "", first["msg"])
     if path[-1] == "model" and first["type"] == "value_error":

@@ -17,12 +17,12 @@ from platform_assets.models import published_copy, registered_version, trained_c
 from platform_assets.services import mlflow as mlflow_service
 from platform_assets.services import model_server as model_server_service
 from platform_assets.services import object_store as object_store_service
-from platform_assets.serving import delivery_job, endpoint, live_endpoints
+from platform_assets.serving import delivery_job, endpoint, intervention_jobs, live_endpoints
 from platform_assets.spec.applied import AppliedEstate
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
-from sensors import arrivals, dead_runs, drift, failures, verification
+from sensors import arrivals, dead_runs, drift, failures, promotions, verification
 
 MODELS_BUCKET = "models"
 
@@ -77,6 +77,7 @@ def build_defs(
         asset_checks=dg.load_asset_checks_from_modules(modules),
         jobs=[
             delivery_job.deliver_checkpoint,
+            *intervention_jobs.JOBS,
             live_verification.verify_live_models,
             retention_job.apply_retention_job,
         ],
@@ -84,6 +85,7 @@ def build_defs(
         sensors=[
             arrivals.arrivals,
             failures.delivery_failures,
+            promotions.promotions,
             dead_runs.dead_runs,
             drift.live_endpoints_drift,
         ],

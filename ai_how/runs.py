@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from platform_assets.keys import CHECKPOINT_TAG
+from platform_assets.keys import CHECKPOINT_TAG, ENDPOINT_TAG
 from platform_assets.serving.delivery_job import JOB_NAME, attempt_of, delivery_tags
 from platform_assets.spec.applied import AppliedEstate, read_applied, state_dir
 from platform_assets.spec.errors import AiHowError
@@ -54,6 +54,18 @@ query Failures($run: ID!) {
         stepKey error { message causes { message } } failureMetadata { description }
       }
       ... on RunFailureEvent { message }
+    } }
+  }
+}"""
+
+
+_OUTCOMES = """
+query Outcomes($run: ID!) {
+  logsForRun(runId: $run, limit: 1000) {
+    ... on EventConnection { events {
+      __typename
+      ... on MaterializationEvent { description }
+      ... on ObservationEvent { description }
     } }
   }
 }"""
@@ -165,6 +177,11 @@ class Dagster:
                 whole.append(str(event["message"]))
         return steps or whole
 
+    def outcomes(self, run_id: str) -> list[str]:
+        """Return what a run that succeeded says of what it did, in sentences."""
+        events = self.ask(_OUTCOMES, {"run": run_id})["logsForRun"].get("events", [])
+        return [str(event["description"]) for event in events if event.get("description")]
+
     def wait(self, run_id: str, told: Callable[[Run], None]) -> Run:
         """Wait until the run is over; `told` hears of it at every look."""
         while True:
@@ -198,10 +215,28 @@ def wait_and_tell(dagster: Dagster, run_id: str, console: Console) -> int:
         run = dagster.wait(run_id, show)
     console.print(f"run {run_id} ended {run.status.lower()}  {dagster.url}/runs/{run_id}")
     if run.status == "SUCCESS":
+        for outcome in dagster.outcomes(run_id):
+            console.print(outcome, markup=False)
         return SUCCEEDED
     for failure in dagster.failures(run_id) if run.status == "FAILURE" else []:
         console.print(failure, markup=False)
     return FOUND
+
+
+def intervene(job: str, endpoint: str, values: dict[str, Any]) -> int:
+    """Submit a run of an intervention's `job`, wait for it, tell what it did; return the exit code.
+
+    Raises:
+        DagsterUnreachable, RunRefused: the platform is down, or did not take the run.
+    """
+    from platform_assets.serving.intervention_jobs import run_config
+
+    applied = read_applied(state_dir())
+    console = Console(soft_wrap=True)
+    dagster = Dagster(applied.addresses.dagster_url)
+    config = run_config(job, {"endpoint": endpoint, **values})
+    run_id = dagster.launch(job, {ENDPOINT_TAG: endpoint}, config)
+    return wait_and_tell(dagster, run_id, console)
 
 
 def request_retry(key: str, applied: AppliedEstate | None = None) -> int:

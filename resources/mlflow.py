@@ -243,6 +243,14 @@ class Mlflow:
             lambda: self._registry.set_registered_model_alias(model, alias, version),
         )
 
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove `alias` of `model`; one that is not there is no error."""
+        what = f"remove alias {alias!r} of {model!r}"
+        try:
+            self._answer(what, lambda: self._registry.delete_registered_model_alias(model, alias))
+        except MlflowNotFound:
+            return
+
     def alias(self, model: str, alias: str) -> ModelVersion | None:
         """Return the version that `alias` of `model` means, or None."""
         what = f"alias {alias!r} of {model!r}"

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from platform_assets.lineage import facts
 from platform_assets.lineage.canonical import timestamp
+from platform_assets.lineage.deployments import deployed, withdrawn
 from platform_assets.lineage.ledger import Fact, Ledger, LedgerReader
 from platform_assets.spec.names import checked_name
 
@@ -131,12 +132,22 @@ def endpoint_lineage(ledger: Ledger, endpoint: str, at: datetime | None = None) 
     """
     checked_name("endpoint", endpoint)
     with ledger.reader() as reader:
-        deployed = reader.latest(facts.DEPLOYMENT, endpoint, at)
-        if deployed is None:
-            missing = f"deployment: no fact says that endpoint {endpoint!r} serves anything"
+        open_one = deployed(reader, endpoint, at)
+        if open_one is None:
+            missing = _nothing_served(reader, endpoint, at)
             return _answer(endpoint, at, (None, None, None, None), (missing,))
-        hops = _hops(reader, deployed, at)
-    return _answer(endpoint, at, hops, _missing(deployed, hops))
+        hops = _hops(reader, open_one.fact, at)
+    return _answer(endpoint, at, hops, _missing(open_one.fact, hops))
+
+
+def _nothing_served(reader: LedgerReader, endpoint: str, at: datetime | None) -> str:
+    ended = withdrawn(reader, endpoint, at)
+    if ended is None:
+        return f"deployment: no fact says that endpoint {endpoint!r} serves anything"
+    return (
+        f"deployment: endpoint {endpoint!r} serves nothing since {ended.valid_from}: "
+        f"{ended.body['by']} deleted it (fact {ended.seq})"
+    )
 
 
 Hops = tuple[Fact | None, Fact | None, Fact | None, Fact | None]

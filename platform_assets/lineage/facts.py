@@ -6,6 +6,9 @@
 | `copy/1`       | tree digest     | its serving files lie in the object store, committed      |
 | `version/1`    | `model/version` | the registry has a version with these bytes               |
 | `deployment/1` | endpoint        | the endpoint serves this version from now on              |
+| `withdrawal/1` | endpoint        | the endpoint serves nothing from now on                   |
+
+What people decide about an endpoint (rollback, pause, approval ...) is in `interventions.py`.
 
 What else is recorded stands beside its subject: `verification/1` in `verification.py`,
 `retention/1` in `retention.py`; the latter ends a copy or a version under the same subject.
@@ -27,6 +30,7 @@ COPY: Final = "copy/1"
 VERSION: Final = "version/1"
 DEPLOYMENT: Final = "deployment/1"
 RETENTION: Final = "retention/1"
+WITHDRAWAL: Final = "withdrawal/1"
 
 # Who recorded it, and for which of several equal checkpoints: no part of what is so.
 _COPY_EVIDENCE: Final = frozenset({"dagster_run", "checkpoint"})
@@ -183,10 +187,45 @@ def record_deployment(
 
     def changed(reader: LedgerReader) -> bool:
         last = reader.latest(DEPLOYMENT, endpoint)
-        return last is None or not _same(last.body, body, _RUN_ONLY)
+        ended = reader.latest(WITHDRAWAL, endpoint)
+        if last is None or (ended is not None and ended.seq > last.seq):
+            return True
+        return not _same(last.body, body, _RUN_ONLY)
 
     appended = ledger.append_if(changed, DEPLOYMENT, endpoint, body)
-    return appended or _known(ledger.latest(DEPLOYMENT, endpoint))
+    return appended or known_fact(ledger.latest(DEPLOYMENT, endpoint))
+
+
+def record_withdrawal(
+    ledger: Ledger,
+    *,
+    endpoint: str,
+    model: str | None,
+    version: str | None,
+    tree_digest: str | None,
+    reason: str,
+    by: str,
+    dagster_run: str | None,
+) -> Fact | None:
+    """Record that `endpoint` serves nothing from now on; None where it serves nothing already."""
+    body = plain_body(
+        {
+            "endpoint": endpoint,
+            "model": model,
+            "version": version,
+            "tree_digest": tree_digest,
+            "reason": reason,
+            "by": by,
+            "dagster_run": dagster_run,
+        }
+    )
+
+    def serves(reader: LedgerReader) -> bool:
+        last = reader.latest(DEPLOYMENT, endpoint)
+        ended = reader.latest(WITHDRAWAL, endpoint)
+        return last is not None and (ended is None or ended.seq < last.seq)
+
+    return ledger.append_if(serves, WITHDRAWAL, endpoint, body)
 
 
 def _record_once(
@@ -222,7 +261,8 @@ def _same(recorded: Body, body: Body, evidence: frozenset[str]) -> bool:
     return all(recorded.get(key) == body.get(key) for key in keys)
 
 
-def _known(fact: Fact | None) -> Fact:
+def known_fact(fact: Fact | None) -> Fact:
+    """Return a fact that was just shown to be there."""
     if fact is None:  # an append-only ledger cannot forget
         message = "the ledger lost a fact that it had just shown"
         raise AssertionError(message)

@@ -12,7 +12,8 @@ from pathlib import Path
 import dagster as dg
 
 from platform_assets import keys
-from platform_assets.lineage import facts, ids
+from platform_assets.lineage import facts, ids, interventions
+from platform_assets.lineage.deployments import deployed
 from platform_assets.lineage.ledger import Fact, Ledger
 from platform_assets.lineage.manifest import copy_prefix
 from platform_assets.models.partition import (
@@ -24,6 +25,7 @@ from platform_assets.partitions import CHECKPOINTS
 from platform_assets.serving.fetched_copy import fetch_copy, remove_copies_but
 from platform_assets.serving.mlserver_endpoint import Swap, Wanted, ensure_served, told_digest
 from platform_assets.serving.promotion import Candidate, Decision, Live, promotion
+from platform_assets.serving.standing import standing_of, version_facts
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.serving import ServedModel, read_serving
@@ -59,8 +61,8 @@ class Delivered:
     url: str | None
     swap: Swap | None
     fetch_s: float
-    seconds: float
     fact: Fact | None
+    seconds: float
 
 
 def candidate_of(checkpoint: str, ledger: Ledger) -> tuple[Candidate, str]:
@@ -84,19 +86,15 @@ def candidate_of(checkpoint: str, ledger: Ledger) -> tuple[Candidate, str]:
         sealed_at=str(body["sealed_at"]),
         tree_digest=str(body["tree_digest"]),
     )
-    versions = [
-        str(version.body["version"])
-        for version in ledger.facts(facts.VERSION)
-        if version.body["model"] == candidate.model
-        and version.body["tree_digest"] == candidate.tree_digest
-    ]
+    versions = version_facts(ledger, candidate.model, candidate.tree_digest)
     if not versions:
         message = (
             f"checkpoint {checkpoint}: the ledger has no {facts.VERSION} fact with digest "
             f"{candidate.tree_digest}; materialize models/registered_version first"
         )
         raise NotRegistered(message)
-    return candidate, versions[-1]  # an earlier one was removed, by retention or by a person
+    # The last one: what was deleted, by retention or by a person, is registered anew.
+    return candidate, str(versions[-1].body["version"])
 
 
 def live_of(endpoint: str, ledger: Ledger, server: ModelServer) -> Live | None:
@@ -104,16 +102,16 @@ def live_of(endpoint: str, ledger: Ledger, server: ModelServer) -> Live | None:
 
     Of several checkpoints with the live content the one sealed last counts.
     """
-    fact = ledger.latest(facts.DEPLOYMENT, endpoint)
-    if fact is None:
+    last = deployed(ledger, endpoint)
+    if last is None:
         return None
-    model, digest = str(fact.body["model"]), str(fact.body["tree_digest"])
+    model, digest = last.model, last.tree_digest
     sealed = [
         (str(taken.body["sealed_at"]), taken.subject)
         for taken in ledger.facts(facts.CHECKPOINT)
         if taken.body["model"] == model and taken.body["tree_digest"] == digest
     ]
-    sealed_at, checkpoint = max(sealed, default=(fact.valid_from, str(fact.body["checkpoint"])))
+    sealed_at, checkpoint = max(sealed, default=(last.since, last.checkpoint))
     return Live(
         model=model,
         checkpoint=checkpoint,
@@ -138,30 +136,74 @@ def deliver_endpoint(
     candidate, version = candidate_of(checkpoint, serving.ledger)
     entry = read_serving(serving_file).for_model(candidate.model)
     without_server = promotion(candidate, entry, None)
-    if entry is None or not without_server.deploy:
+    if entry is None or (without_server.waits_for is None and not without_server.deploy):
         seconds = time.monotonic() - begun
-        return Delivered(candidate, version, without_server, entry, None, None, 0.0, seconds, None)
+        return Delivered(candidate, version, without_server, entry, None, None, 0.0, None, seconds)
     url = serving.model_server.infer_url(entry.endpoint)
     with serving.ledger.lock(f"endpoint/{entry.endpoint}", LOCK_TIMEOUT_S):
         live = live_of(entry.endpoint, serving.ledger, serving.model_server)
-        decision = promotion(candidate, entry, live)
+        standing = standing_of(serving.ledger, entry.endpoint, candidate.model)
+        decision = promotion(candidate, entry, live, standing)
         progress(f"endpoint {entry.endpoint}: {decision.outcome}: {decision.reason}")
         if not decision.deploy:
+            record_wait(serving.ledger, entry.endpoint, candidate, version, decision, dagster_run)
             seconds = time.monotonic() - begun
-            return Delivered(candidate, version, decision, entry, url, None, 0.0, seconds, None)
-        swap, fetch_s = _deploy(candidate, version, entry.endpoint, serving, progress)
-        fact = facts.record_deployment(
-            serving.ledger,
-            endpoint=entry.endpoint,
+            return Delivered(candidate, version, decision, entry, url, None, 0.0, None, seconds)
+        served = serve(candidate, version, entry.endpoint, serving, dagster_run, progress)
+    seconds = time.monotonic() - begun
+    return Delivered(candidate, version, decision, entry, url, *served, seconds)
+
+
+def record_wait(  # noqa: PLR0917 - all of them are the fact
+    ledger: Ledger,
+    endpoint: str,
+    candidate: Candidate,
+    version: str,
+    decision: Decision,
+    dagster_run: str | None,
+) -> None:
+    """Record what a registered checkpoint waits for, if it waits."""
+    if decision.waits_for is not None:
+        interventions.record_waiting(
+            ledger,
+            endpoint=endpoint,
             model=candidate.model,
             version=version,
             tree_digest=candidate.tree_digest,
-            checkpoint=checkpoint,
-            server=serving.model_server.url,
+            checkpoint=candidate.checkpoint,
+            waits_for=decision.waits_for.value,
+            reason=decision.reason,
             dagster_run=dagster_run,
         )
-    seconds = time.monotonic() - begun
-    return Delivered(candidate, version, decision, entry, url, swap, fetch_s, seconds, fact)
+
+
+def serve(  # noqa: PLR0917 - all of them say what is served
+    candidate: Candidate,
+    version: str,
+    endpoint: str,
+    serving: Serving,
+    dagster_run: str | None,
+    progress: Callable[[str], None],
+    before_recording: Callable[[], object] = lambda: None,
+) -> tuple[Swap, float, Fact]:
+    """Fetch, verify, swap, confirm and record; the caller holds the endpoint's lock and decided.
+
+    `before_recording` writes down why, once the endpoint serves and before the deployment is
+    recorded: killed between the two, what was decided is known and the rest is concluded from it.
+    """
+    swap, fetch_s = _deploy(candidate, version, endpoint, serving, progress)
+    before_recording()
+    fact = facts.record_deployment(
+        serving.ledger,
+        endpoint=endpoint,
+        model=candidate.model,
+        version=version,
+        tree_digest=candidate.tree_digest,
+        checkpoint=candidate.checkpoint,
+        server=serving.model_server.url,
+        dagster_run=dagster_run,
+    )
+    return swap, fetch_s, fact
 
 
 def _deploy(
@@ -214,8 +256,8 @@ def endpoint(  # noqa: PLR0917 - the connections of a delivery
 
     A stable URL of the Open Inference Protocol serves exactly the bytes of this checkpoint's
     version; the server itself told their tree digest. Or this checkpoint stays registered, and
-    `outcome` and `reason` say why: a later one is live, the model has no entry in the serving
-    file, or its format cannot be served here.
+    `outcome` and `reason` say why: a later one is live, it waits for a person (alias, approval,
+    resume), the model has no entry in the serving file, or its format cannot be served here.
     """
     serving = Serving(
         model_server=model_server,
@@ -231,11 +273,12 @@ def endpoint(  # noqa: PLR0917 - the connections of a delivery
         )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(delivered.candidate.tree_digest),
-        metadata=_metadata(delivered, mlflow),
+        metadata=delivered_metadata(delivered, mlflow),
     )
 
 
-def _metadata(delivered: Delivered, mlflow: Mlflow) -> dict[str, dg.MetadataValue]:
+def delivered_metadata(delivered: Delivered, mlflow: Mlflow) -> dict[str, dg.MetadataValue]:
+    """Return what the asset shows of a delivery."""
     candidate, swap = delivered.candidate, delivered.swap
     shown: dict[str, dg.MetadataValue] = {
         "outcome": dg.MetadataValue.text(delivered.decision.outcome.value),

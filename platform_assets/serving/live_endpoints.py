@@ -15,9 +15,10 @@ import dagster as dg
 
 from platform_assets import keys
 from platform_assets.lineage import ids
-from platform_assets.lineage.facts import DEPLOYMENT
-from platform_assets.lineage.ledger import Fact, Ledger, LockTimeout
+from platform_assets.lineage.deployments import Deployment, deployed, open_deployments, withdrawn
+from platform_assets.lineage.ledger import Ledger, LockTimeout
 from platform_assets.serving.mlserver_endpoint import CANDIDATE, digest_of
+from platform_assets.serving.standing import notes
 from resources.model_server import ModelNotFound, ModelServer, ModelServerUnavailable
 
 _SECOND_LOOK_S = 30.0
@@ -28,7 +29,8 @@ class LiveEndpoint:
     """One endpoint: what the server tells, what the ledger expects, and whether they agree.
 
     Digests are 64 hex digits. `served_digest` is None where the server has no such model, and ""
-    where it serves one that tells no digest.
+    where it serves one that tells no digest. `notes` tell what people decided about the endpoint
+    and what waits for them.
     """
 
     endpoint: str
@@ -41,6 +43,7 @@ class LiveEndpoint:
     checkpoint: str | None
     since: str | None
     reason: str
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
@@ -59,7 +62,7 @@ def observe_live(
         LedgerUnreachable: the ledger cannot be asked.
     """
     served = {str(model["name"]) for model in server.index() if model.get("state") == "READY"}
-    expected = {fact.subject: fact for fact in ledger.facts(DEPLOYMENT)}  # the last one holds
+    expected = open_deployments(ledger)
     names = {name for name in served if not name.endswith(CANDIDATE)}
     return [
         _observed(server, ledger, name, expected.get(name))
@@ -67,37 +70,42 @@ def observe_live(
     ]
 
 
-def _observed(server: ModelServer, ledger: Ledger, name: str, fact: Fact | None) -> LiveEndpoint:
-    first = _compared(server, name, fact)
+def _observed(
+    server: ModelServer, ledger: Ledger, name: str, last: Deployment | None
+) -> LiveEndpoint:
+    first = _compared(server, ledger, name, last)
     if first.agrees:
         return first
     try:
         with ledger.lock(f"endpoint/{name}", _SECOND_LOOK_S):
-            return _compared(server, name, ledger.latest(DEPLOYMENT, name))
+            return _compared(server, ledger, name, deployed(ledger, name))
     except LockTimeout:
         return first
 
 
-def _compared(server: ModelServer, name: str, fact: Fact | None) -> LiveEndpoint:
+def _compared(
+    server: ModelServer, ledger: Ledger, name: str, last: Deployment | None
+) -> LiveEndpoint:
     try:
         metadata = server.metadata(name)
     except ModelNotFound:
         metadata = None
     served = None if metadata is None else digest_of(metadata)
     shown = (metadata or {}).get("parameters") or {}
-    body = {} if fact is None else fact.body
-    expected = None if fact is None else str(body["tree_digest"])
+    expected = None if last is None else last.tree_digest
+    ended = withdrawn(ledger, name)
     return LiveEndpoint(
         endpoint=name,
         url=server.infer_url(name),
         served_digest=served,
         expected_digest=expected,
         agrees=served == expected,
-        model=_text(body.get("model") or shown.get(ids.MODEL)),
-        version=_text(body.get("version") or shown.get(ids.VERSION)),
-        checkpoint=_text(body.get("checkpoint") or shown.get(ids.CHECKPOINT)),
-        since=None if fact is None else fact.valid_from,
-        reason=_reason(served, expected),
+        model=last.model if last else _text(shown.get(ids.MODEL)),
+        version=last.version if last else _text(shown.get(ids.VERSION)),
+        checkpoint=last.checkpoint if last else _text(shown.get(ids.CHECKPOINT)),
+        since=None if last is None else last.since,
+        reason=_reason(served, expected, None if ended is None else ended.valid_from),
+        notes=notes(ledger, name),
     )
 
 
@@ -105,12 +113,15 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _reason(served: str | None, expected: str | None) -> str:
+def _reason(served: str | None, expected: str | None, deleted_at: str | None) -> str:
     if served == expected:
-        return "nothing was deployed yet" if expected is None else "server and ledger agree"
+        nothing = "nothing was deployed yet" if deleted_at is None else "it was deleted"
+        return nothing if expected is None else "server and ledger agree"
     if served is None:
         return "the ledger has a deployment, the server has no such model: deploy it again"
     told = "a model that tells no digest" if served == "" else f"digest {served}"
+    if expected is None and deleted_at is not None:
+        return f"the server serves {told}, the endpoint was deleted: find out who loaded it"
     if expected is None:
         return f"the server serves {told}, the ledger knows no deployment: find out who loaded it"
     return f"the server serves {told}, the ledger has {expected}: find out who changed it"
@@ -124,13 +135,14 @@ _COLUMNS = (
     ("expected_digest", "string"),
     ("since", "string"),
     ("reason", "string"),
+    ("notes", "string"),
     ("url", "string"),
 )
 
 
 def endpoint_table(observed: list[LiveEndpoint]) -> dg.TableMetadataValue:
     """Return one row per endpoint; the schema is given, since there may be no row."""
-    rows = [one.as_json() for one in observed]
+    rows = [one.as_json() | {"notes": "; ".join(one.notes)} for one in observed]
     records = [
         dg.TableRecord({name: "" if row[name] is None else row[name] for name, _ in _COLUMNS})
         for row in rows

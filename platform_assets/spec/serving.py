@@ -1,20 +1,21 @@
 """What is served where: `config/serving.yaml`, read into plain values.
 
 The key `models` is a mapping from a model's name to its endpoint, the way it is promoted
-(`automatic`), and optionally the numeric `owners` whose checkpoints are taken, the names of the
-pickles that its checkpoints may hold (`allow_pickles`), and what is kept of it (`keep`, see
-`retention.py`). At the top may stand a `keep` for every model, and how often and how fast live
-models are read again (`rehash_days`, `rehash_mib_per_s`). Which servers carry the endpoints is the
-estate's business and stands elsewhere.
+(`automatic`, or `{alias: NAME}`), and optionally whether a person must approve each version
+(`approval`), the numeric `owners` whose checkpoints are taken, the names of the pickles that its
+checkpoints may hold (`allow_pickles`), and what is kept of it (`keep`, see `retention.py`). At the
+top may stand a `keep` for every model, and how often and how fast live models are read again
+(`rehash_days`, `rehash_mib_per_s`). Which servers carry the endpoints is the estate's business and
+stands elsewhere.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.names import NameRefused, checked_name
@@ -32,6 +33,63 @@ def _name(kind: str, value: str) -> str:
         raise ValueError(str(refusal)) from refusal
 
 
+class AliasPromotion(BaseModel):
+    """Promotion by a person who moves an alias of the registered model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alias: str
+
+
+class Approval(BaseModel):
+    """A person must approve each version; `by` names who may, absent: whoever asks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: tuple[str, ...] | None = None
+
+
+_PROMOTION_WORDS = "expected automatic, or a mapping {alias: NAME}"
+_ALIAS = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
+_VERSION = re.compile(r"v[0-9]+\Z")
+_APPROVAL_WORDS = "expected true, or a mapping {by: [NAME, ...]}"
+
+
+def _declared_promotion(value: object) -> object:
+    """Read `promotion` by hand: what a union of types says of a mistake helps nobody."""
+    if value == "automatic" or isinstance(value, AliasPromotion):
+        return value
+    alias = value.get("alias") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(alias, str):
+        message = f"{_PROMOTION_WORDS}, found {value!r}"
+        raise ValueError(message)  # noqa: TRY004 - pydantic takes no TypeError
+    # MLflow keeps `latest` and v1, v2 ... for itself; `live-` is what we set.
+    reserved = alias == "latest" or alias.startswith("live-") or _VERSION.match(alias)
+    if reserved or not _ALIAS.match(alias) or len(alias) > 24:
+        message = (
+            f"alias: expected at most 24 characters of a-z, 0-9 and -, none that is taken "
+            f"(latest, v1, live-...), found {alias!r}"
+        )
+        raise ValueError(message)
+    return AliasPromotion(alias=alias)
+
+
+def _declared_approval(value: object) -> object:
+    if value is None or isinstance(value, Approval):
+        return value
+    if isinstance(value, bool):
+        return Approval() if value else None
+    names = value.get("by") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(names, list) or not names or not all(_is_person(name) for name in names):
+        message = f"{_APPROVAL_WORDS}, found {value!r}"
+        raise ValueError(message)
+    return Approval(by=tuple(names))
+
+
+def _is_person(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip()) and name != "unknown"
+
+
 class ServedModel(BaseModel):
     """One entry of the serving file: a model and the endpoint that answers for it."""
 
@@ -39,7 +97,12 @@ class ServedModel(BaseModel):
 
     model: str
     endpoint: str
-    promotion: Literal["automatic"] = "automatic"
+    promotion: Annotated[
+        Literal["automatic"] | AliasPromotion, BeforeValidator(_declared_promotion)
+    ] = "automatic"
+    approval: Annotated[Approval | None, BeforeValidator(_declared_approval)] = Field(
+        default=None, description="Whether a person must approve a version before it serves."
+    )
     owners: tuple[int, ...] | None = Field(
         default=None, description="User ids whose checkpoints are taken; absent: only our own."
     )

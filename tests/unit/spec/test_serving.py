@@ -76,7 +76,7 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
         ),
         (
             "models:\n  a:\n    endpoint: a\n    promotion: manual",
-            ":4: models.a.promotion: Input should be 'automatic', found 'manual'",
+            "models.a.promotion: expected automatic, or a mapping {alias: NAME}, found 'manual'",
         ),
         (
             "models:\n  a:\n    endpoint: x\n  b:\n    endpoint: x",

@@ -1,0 +1,98 @@
+"""What every intervention of a person into an endpoint shares: what it gets, and what it tells."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platform_assets.lineage.interventions import UNKNOWN
+from platform_assets.models.partition import LOCK_TIMEOUT_S
+from platform_assets.serving.endpoint import Delivered, Serving, live_of, serve
+from platform_assets.serving.promotion import Candidate, Decision, Live, Standing
+from platform_assets.serving.standing import standing_of
+from platform_assets.spec.errors import AiHowError
+from platform_assets.spec.serving import ServedModel, read_serving
+
+
+class EndpointUnknown(AiHowError):
+    """No endpoint of this name is declared, and none was ever deployed."""
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """One request of a person. `request` stays the same when Dagster retries its run."""
+
+    serving: Serving
+    serving_file: Path
+    request: str
+    by: str = UNKNOWN
+    dagster_run: str | None = None
+    progress: Callable[[str], None] = lambda _: None
+    begun: float = field(default_factory=time.monotonic)
+
+    def entry(self, endpoint: str) -> ServedModel | None:
+        """Return the entry of the serving file that answers at `endpoint`."""
+        return read_serving(self.serving_file).for_endpoint(endpoint)
+
+    def declared(self, endpoint: str) -> ServedModel:
+        """Return the entry of `endpoint`.
+
+        Raises:
+            EndpointUnknown: the serving file has none.
+        """
+        config = read_serving(self.serving_file)
+        entry = config.for_endpoint(endpoint)
+        if entry is None:
+            known = ", ".join(sorted(one.endpoint for one in config.models.values())) or "none"
+            message = (
+                f"endpoint {endpoint!r}: expected one of the serving file ({self.serving_file}), "
+                f"which declares: {known}"
+            )
+            raise EndpointUnknown(message)
+        return entry
+
+    @contextmanager
+    def alone(self, endpoint: str) -> Iterator[None]:
+        """Hold the endpoint's lock, as deliveries do."""
+        with self.serving.ledger.lock(f"endpoint/{endpoint}", LOCK_TIMEOUT_S):
+            yield
+
+    def live(self, endpoint: str) -> Live | None:
+        """Return what is deployed by the ledger, with what the server tells of it."""
+        return live_of(endpoint, self.serving.ledger, self.serving.model_server)
+
+    def standing(self, endpoint: str, model: str) -> Standing:
+        """Return what people decided about the endpoint before."""
+        return standing_of(self.serving.ledger, endpoint, model)
+
+    def serve(
+        self,
+        candidate: Candidate,
+        version: str,
+        endpoint: str,
+        decision: Decision,
+        before_recording: Callable[[], object] = lambda: None,
+    ) -> Delivered:
+        """Put `version` behind the endpoint, its bytes verified again, and record it."""
+        served = serve(
+            candidate,
+            version,
+            endpoint,
+            self.serving,
+            self.dagster_run,
+            self.progress,
+            before_recording,
+        )
+        seconds = time.monotonic() - self.begun
+        url = self.serving.model_server.infer_url(endpoint)
+        entry = self.entry(endpoint)
+        return Delivered(candidate, version, decision, entry, url, *served, seconds)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of it, in one sentence; `delivered` where another version serves now."""
+
+    sentence: str
+    delivered: Delivered | None = None

@@ -1,0 +1,66 @@
+"""Deleting an endpoint: it answers no longer; versions, copies, checkpoints and facts all stay.
+
+It comes back by a checkpoint that is sealed after it was deleted, by a move of its alias, or by
+`ai-how endpoint rollback NAME --to VERSION`.
+"""
+
+import shutil
+from pathlib import Path
+
+from platform_assets.lineage import facts
+from platform_assets.lineage.deployments import deployed, history
+from platform_assets.serving.intervention import Done, EndpointUnknown, Intervention
+from platform_assets.serving.mlserver_endpoint import remove_candidate
+from platform_assets.spec.errors import AiHowError
+
+
+class NotConfirmed(AiHowError):
+    """The confirmation does not name the endpoint; nothing was touched."""
+
+
+def delete(asked: Intervention, endpoint: str, confirm: str, reason: str) -> Done:
+    """Unload the endpoint, remove its files and its alias, record the withdrawal.
+
+    Idempotent and safe to kill anywhere: the next call concludes.
+
+    Raises:
+        NotConfirmed: `confirm` is not the endpoint's name.
+        EndpointUnknown: nothing was ever deployed there.
+    """
+    if confirm != endpoint:
+        message = (
+            f"endpoint {endpoint}: expected its name as confirmation, found {confirm!r}; "
+            "nothing was deleted"
+        )
+        raise NotConfirmed(message)
+    serving = asked.serving
+    with asked.alone(endpoint):
+        past, open_one = history(serving.ledger, endpoint), deployed(serving.ledger, endpoint)
+        if not past:
+            message = f"endpoint {endpoint!r}: nothing was ever deployed there; nothing to delete"
+            raise EndpointUnknown(message)
+        # The settings first: a server that restarts in between must not load them.
+        _remove(serving.repository / endpoint)
+        remove_candidate(serving.model_server, serving.repository, endpoint)
+        serving.model_server.unload(endpoint)
+        for model in sorted({one.model for one in past}):
+            serving.mlflow.delete_alias(model, f"live-{endpoint}")
+        _remove(serving.served / endpoint)
+        facts.record_withdrawal(
+            serving.ledger,
+            endpoint=endpoint,
+            model=open_one.model if open_one else None,
+            version=open_one.version if open_one else None,
+            tree_digest=open_one.tree_digest if open_one else None,
+            reason=reason,
+            by=asked.by,
+            dagster_run=asked.dagster_run,
+        )
+    if open_one is None:
+        return Done(f"endpoint {endpoint} was deleted before; nothing was left of it")
+    return Done(f"endpoint {endpoint} is deleted; version {open_one.version} stays registered")
+
+
+def _remove(directory: Path) -> None:
+    if directory.is_dir():
+        shutil.rmtree(directory)

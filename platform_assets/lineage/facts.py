@@ -79,8 +79,12 @@ def record_checkpoint(
     files: int,
     bytes: int,  # noqa: A002 - the manifest's own word
     training: Mapping[str, Any],
+    signed_by: str | None = None,
 ) -> Fact:
-    """Record that the checkpoint `key` was taken; it holds from the moment it was sealed."""
+    """Record that the checkpoint `key` was taken; it holds from the moment it was sealed.
+
+    `signed_by` is the SHA-256 of the key whose signature was verified, where one was asked for.
+    """
     if isinstance(sealed_at, str):
         sealed_at = datetime.fromisoformat(sealed_at)
     body = plain_body(
@@ -95,6 +99,7 @@ def record_checkpoint(
             "files": files,
             "bytes": bytes,
             "training": {key: value for key, value in training.items() if value is not None},
+            "signed_by": signed_by,
         }
     )
     return _record_once(ledger, CHECKPOINT, key, body, frozenset(), valid_from=sealed_at)

@@ -2,8 +2,9 @@
 
 The file has one key, `models`: a mapping from a model's name to its endpoint, the way it is
 promoted (`automatic`, or `{alias: NAME}`), and optionally whether a person must approve each
-version (`approval`), the numeric `owners` whose checkpoints are taken, and the names of the pickles
-that its checkpoints may hold (`allow_pickles`). Which servers carry the
+version (`approval`), the public keys of which one must have signed it (`signers`), the numeric
+`owners` whose checkpoints are taken, and the names of the pickles that its checkpoints may hold
+(`allow_pickles`). Which servers carry the
 endpoints is the estate's business and stands elsewhere.
 """
 
@@ -107,6 +108,11 @@ class ServedModel(BaseModel):
         default=(), description="Pickle files, by path in the checkpoint, that may be served."
     )
 
+    signers: tuple[str, ...] | None = Field(
+        default=None,
+        description="Files of the public keys, EC in PEM, of which one must have signed.",
+    )
+
     @field_validator("model")
     @classmethod
     def _model_keeps_the_rule(cls, value: str) -> str:
@@ -122,6 +128,14 @@ class ServedModel(BaseModel):
     def _owners_are_user_ids(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if value is not None and (not value or min(value) < 0):
             message = "expected at least one user id, none negative; remove the key for our own"
+            raise ValueError(message)
+        return value
+
+    @field_validator("signers")
+    @classmethod
+    def _signers_are_named(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not all(value or ("",)):
+            message = "expected at least one file of a public key; remove the key to ask for none"
             raise ValueError(message)
         return value
 
@@ -196,16 +210,23 @@ def _two_on_one_endpoint(config: ServingConfig) -> tuple[str, str] | None:
     return None
 
 
-def _with_names(declared: dict[str, Any]) -> dict[str, Any]:
-    """Put each model's name into its entry, so that an entry is whole on its own."""
+def _whole_entry(entry: object, name: str, folder: Path) -> object:
+    """Put the model's name into its entry, and the serving file's folder before its key files."""
+    if not isinstance(entry, dict):
+        return entry
+    keys = entry.get("signers")
+    if isinstance(keys, list) and all(isinstance(key, str) and key for key in keys):
+        entry = entry | {"signers": [str(folder / key) for key in keys]}
+    return entry | {"model": name}
+
+
+def _with_names(declared: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make every entry whole on its own."""
     models = declared.get("models")
     if not isinstance(models, dict):
         return declared
     return declared | {
-        "models": {
-            name: entry | {"model": name} if isinstance(entry, dict) else entry
-            for name, entry in models.items()
-        }
+        "models": {name: _whole_entry(entry, name, folder) for name, entry in models.items()}
     }
 
 
@@ -248,7 +269,7 @@ def read_serving(file: Path) -> ServingConfig:
             words = "unknown key; the model's name is the entry's own key; remove it"
             raise _refusal(file, lines, f"models.{name}.model", words)
     try:
-        config = ServingConfig.model_validate(_with_names(declared))
+        config = ServingConfig.model_validate(_with_names(declared, file.parent))
     except ValidationError as error:
         raise _refusal(file, lines, *_message(error)) from error
     clash = _two_on_one_endpoint(config)

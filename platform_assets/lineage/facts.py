@@ -5,6 +5,7 @@
 | `checkpoint/1` | checkpoint key  | a sealed directory was taken, with how it was trained     |
 | `copy/1`       | tree digest     | its serving files lie in the object store, committed      |
 | `version/1`    | `model/version` | the registry has a version with these bytes               |
+| `gate/1`       | endpoint        | a candidate for it was tried, with each gate's result     |
 | `deployment/1` | endpoint        | the endpoint serves this version from now on              |
 
 Recording is idempotent: what is known already adds no fact, and the known fact is returned.
@@ -22,6 +23,7 @@ from platform_assets.lineage.ledger import Fact, Ledger, LedgerReader
 CHECKPOINT: Final = "checkpoint/1"
 COPY: Final = "copy/1"
 VERSION: Final = "version/1"
+GATE: Final = "gate/1"
 DEPLOYMENT: Final = "deployment/1"
 
 # Who recorded it, and for which of several equal checkpoints: no part of what is so.
@@ -150,6 +152,43 @@ def record_version(
     return _record_once(ledger, VERSION, f"{model}/{version}", body, _EVIDENCE)
 
 
+def record_gates(
+    ledger: Ledger,
+    *,
+    endpoint: str,
+    model: str,
+    version: str | int,
+    tree_digest: str,
+    checkpoint: str,
+    declared: bool,
+    passed: bool,
+    results: Sequence[Mapping[str, Any]],
+    declaration: str | None,
+    files: Mapping[str, str],
+    dagster_run: str | None,
+) -> Fact:
+    """Record how a candidate for `endpoint` fared, unless the last fact says the same.
+
+    `results` has `gate`, `expected`, `found` and `passed` of each gate.
+    """
+    body = plain_body(
+        {
+            "endpoint": endpoint,
+            "model": model,
+            "version": str(version),
+            "tree_digest": tree_digest,
+            "checkpoint": checkpoint,
+            "declared": declared,
+            "passed": passed,
+            "results": results,
+            "declaration": declaration,
+            "files": files,
+            "dagster_run": dagster_run,
+        }
+    )
+    return _record_change(ledger, GATE, endpoint, body)
+
+
 def record_deployment(
     ledger: Ledger,
     *,
@@ -173,13 +212,17 @@ def record_deployment(
             "dagster_run": dagster_run,
         }
     )
+    return _record_change(ledger, DEPLOYMENT, endpoint, body)
+
+
+def _record_change(ledger: Ledger, kind: str, subject: str, body: Body) -> Fact:
+    """Append the fact unless the last one on `subject` says the same, the run aside."""
 
     def changed(reader: LedgerReader) -> bool:
-        last = reader.latest(DEPLOYMENT, endpoint)
+        last = reader.latest(kind, subject)
         return last is None or not _same(last.body, body, _RUN_ONLY)
 
-    appended = ledger.append_if(changed, DEPLOYMENT, endpoint, body)
-    return appended or _known(ledger.latest(DEPLOYMENT, endpoint))
+    return ledger.append_if(changed, kind, subject, body) or _known(ledger.latest(kind, subject))
 
 
 def _record_once(

@@ -5,7 +5,7 @@ Here they are put in their order, under the endpoint's lock, with the ledger bef
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,15 @@ from platform_assets.models.partition import (
 )
 from platform_assets.partitions import CHECKPOINTS
 from platform_assets.serving.fetched_copy import fetch_copy, remove_copies_but
+from platform_assets.serving.gate_report import (
+    CHECK,
+    GateFailed,
+    GateReport,
+    gates_check,
+    gates_table,
+    not_asked,
+)
+from platform_assets.serving.gated_delivery import Gating, candidate_gate
 from platform_assets.serving.mlserver_endpoint import Swap, Wanted, ensure_served, told_digest
 from platform_assets.serving.promotion import Candidate, Decision, Live, promotion
 from platform_assets.spec.applied import AppliedEstate
@@ -61,6 +70,15 @@ class Delivered:
     fetch_s: float
     seconds: float
     fact: Fact | None
+
+    @property
+    def gates(self) -> GateReport:
+        """What the candidate's gates found, or why they were not asked."""
+        if self.swap is not None and self.swap.gates is not None:
+            return self.swap.gates
+        if self.swap is not None:
+            return not_asked("the server serves these bytes already, the attempt before tried them")
+        return not_asked(f"the delivery ended {self.decision.outcome.value}")
 
 
 def candidate_of(checkpoint: str, ledger: Ledger) -> tuple[Candidate, str]:
@@ -149,7 +167,8 @@ def deliver_endpoint(
         if not decision.deploy:
             seconds = time.monotonic() - begun
             return Delivered(candidate, version, decision, entry, url, None, 0.0, seconds, None)
-        swap, fetch_s = _deploy(candidate, version, entry.endpoint, serving, progress)
+        gating = Gating(entry, serving_file.parent, candidate, version, live, dagster_run)
+        swap, fetch_s = _deploy(gating, serving, progress)
         fact = facts.record_deployment(
             serving.ledger,
             endpoint=entry.endpoint,
@@ -165,13 +184,10 @@ def deliver_endpoint(
 
 
 def _deploy(
-    candidate: Candidate,
-    version: str,
-    endpoint: str,
-    serving: Serving,
-    progress: Callable[[str], None],
+    gating: Gating, serving: Serving, progress: Callable[[str], None]
 ) -> tuple[Swap, float]:
-    """Fetch, swap and confirm; the deployment is recorded by the caller, after all of this."""
+    """Fetch, gate, swap and confirm; the deployment is recorded by the caller, after all this."""
+    candidate, version, endpoint = gating.candidate, gating.version, gating.entry.endpoint
     into = serving.served / endpoint
     prefix = copy_prefix(candidate.model, candidate.tree_digest)
     copy = fetch_copy(serving.store, prefix, candidate.tree_digest, into, progress)
@@ -183,7 +199,8 @@ def _deploy(
         checkpoint=candidate.checkpoint,
         directory=copy.directory,
     )
-    swap = ensure_served(serving.model_server, serving.repository, wanted, progress)
+    gate = candidate_gate(gating, serving.model_server, serving.ledger, copy.directory, progress)
+    swap = ensure_served(serving.model_server, serving.repository, wanted, progress, gate)
     serving.mlflow.set_alias(candidate.model, f"live-{endpoint}", version)
     if swap.changed:
         keep = {candidate.tree_digest} | ({swap.previous_digest} if swap.previous_digest else set())
@@ -201,6 +218,16 @@ def _deploy(
     owners=[keys.OWNER],
     retry_policy=RETRY,
     code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            CHECK,
+            asset=keys.ENDPOINT,
+            description=(
+                "The candidate passed the gates that the serving file declares for its model, "
+                "before it was swapped in. The table shows what each gate expected and found."
+            ),
+        )
+    ],
 )
 def endpoint(  # noqa: PLR0917 - the connections of a delivery
     context: dg.AssetExecutionContext,
@@ -209,7 +236,7 @@ def endpoint(  # noqa: PLR0917 - the connections of a delivery
     mlflow: dg.ResourceParam[Mlflow],
     model_server: dg.ResourceParam[ModelServer],
     ledger: dg.ResourceParam[Ledger],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The endpoint that answers with the model's latest sealed checkpoint.
 
     A stable URL of the Open Inference Protocol serves exactly the bytes of this checkpoint's
@@ -226,12 +253,21 @@ def endpoint(  # noqa: PLR0917 - the connections of a delivery
         repository=estate.model_repository,
     )
     with only_transient_errors_retry():
-        delivered = deliver_endpoint(
-            context.partition_key, estate.serving_file, serving, context.run_id, context.log.info
-        )
-    return dg.MaterializeResult(
+        try:
+            delivered = deliver_endpoint(
+                context.partition_key,
+                estate.serving_file,
+                serving,
+                context.run_id,
+                context.log.info,
+            )
+        except GateFailed as failed:
+            yield gates_check(failed.report)
+            raise
+    yield dg.MaterializeResult(
         data_version=dg.DataVersion(delivered.candidate.tree_digest),
         metadata=_metadata(delivered, mlflow),
+        check_results=[gates_check(delivered.gates)],
     )
 
 
@@ -252,6 +288,8 @@ def _metadata(delivered: Delivered, mlflow: Mlflow) -> dict[str, dg.MetadataValu
     }
     if delivered.entry is not None:
         shown[ids.ENDPOINT] = dg.MetadataValue.text(delivered.entry.endpoint)
+    shown["gates_summary"] = dg.MetadataValue.text(delivered.gates.summary())
+    shown["gates"] = gates_table(delivered.gates.rows())
     if delivered.url is not None:
         shown["endpoint_url"] = dg.MetadataValue.url(delivered.url)
     if swap is not None:

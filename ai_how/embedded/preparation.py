@@ -10,6 +10,7 @@ from ai_how.embedded.layout import Layout
 from ai_how.embedded.parts import addresses
 from ai_how.embedded.ports import ensure_ports
 from ai_how.embedded.secrets import Secrets, ensure_secrets
+from platform_assets.serving.gates import gate_plan
 from platform_assets.spec.applied import AppliedEstate, write_applied
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.estate import Estate, EstateRefused, load_estate
@@ -74,10 +75,13 @@ def prepare(state: Path) -> Prepared:
 
     Raises:
         EstateRefused: the estate file is missing or wrong; nothing was touched.
+        ServingRefused, EvaluationSetRefused: the serving file, or rows that its gates name, are.
     """
     declared = declared_estate(estate_file())
     serving_file = PROJECT / declared.serving
-    read_serving(serving_file)
+    for served in read_serving(serving_file).models.values():
+        if served.gates is not None:
+            gate_plan(served.gates, serving_file.parent)
     layout = Layout(state)
     check_room(state)
     layout.make()

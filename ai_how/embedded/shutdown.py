@@ -167,6 +167,7 @@ def purge(layout: Layout, name: str, confirmed: str) -> list[Path]:
         layout.data,
         layout.secrets,
         layout.logs,
+        layout.sensors,
         layout.launches,
         layout.dagster_home,
         layout.state / "sensors",

@@ -10,7 +10,7 @@ from ai_how.embedded.layout import Layout
 from ai_how.embedded.parts import addresses
 from ai_how.embedded.ports import ensure_ports
 from ai_how.embedded.secrets import Secrets, ensure_secrets
-from platform_assets.serving.gates import gate_plan
+from platform_assets.serving.evaluation_set import read_evaluation_set
 from platform_assets.spec.applied import AppliedEstate, write_applied
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.estate import Estate, EstateRefused, load_estate
@@ -80,8 +80,8 @@ def prepare(state: Path) -> Prepared:
     declared = declared_estate(estate_file())
     serving_file = PROJECT / declared.serving
     for served in read_serving(serving_file).models.values():
-        if served.gates is not None:
-            gate_plan(served.gates, serving_file.parent)
+        for rows in served.gates.files() if served.gates else ():
+            read_evaluation_set(serving_file.parent, rows)
     layout = Layout(state)
     check_room(state)
     layout.make()

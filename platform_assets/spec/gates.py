@@ -138,3 +138,7 @@ class Gates(BaseModel):
     load: LoadGate | None = None
     evaluation: EvaluationGate | None = None
     requirements: RequirementsGate = RequirementsGate()
+
+    def files(self) -> tuple[str, ...]:
+        """Return the files of rows that the gates name."""
+        return tuple(gate.file for gate in (self.smoke, self.evaluation) if gate is not None)

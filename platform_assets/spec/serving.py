@@ -3,20 +3,21 @@
 The file has one key, `models`: a mapping from a model's name to its endpoint, the way it is
 promoted (`automatic`, or `{alias: NAME}`), and optionally whether a person must approve each
 version (`approval`), the public keys of which one must have signed it (`signers`), the numeric
-`owners` whose checkpoints are taken, and the names of the pickles that its checkpoints may hold
-(`allow_pickles`). Which servers carry the
+`owners` whose checkpoints are taken, the names of the pickles that its checkpoints may hold
+(`allow_pickles`) and what a candidate must pass (`gates`, see `gates.py`). Which servers carry the
 endpoints is the estate's business and stands elsewhere.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from platform_assets.spec.errors import AiHowError
+from platform_assets.spec.gates import Gates
 from platform_assets.spec.names import NameRefused, checked_name
 
 
@@ -107,7 +108,9 @@ class ServedModel(BaseModel):
     allow_pickles: tuple[str, ...] = Field(
         default=(), description="Pickle files, by path in the checkpoint, that may be served."
     )
-
+    gates: Gates | None = Field(
+        default=None, description="What a candidate must pass before it serves; absent: nothing."
+    )
     signers: tuple[str, ...] | None = Field(
         default=None,
         description="Files of the public keys, EC in PEM, of which one must have signed.",
@@ -148,9 +151,6 @@ class ServedModel(BaseModel):
                 message = f"expected file names relative to the checkpoint, found {name!r}"
                 raise ValueError(message)
         return value
-
-
-_KEYS = ", ".join(name for name in ServedModel.model_fields if name != "model")
 
 
 class ServingConfig(BaseModel):
@@ -230,13 +230,26 @@ def _with_names(declared: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
+def _known_keys(path: list[str]) -> str:
+    """Return the keys that the mapping which holds the last key of `path` may have."""
+    shape: type[BaseModel] = ServingConfig
+    inside = path[2:-1] if len(path) > 1 else ()
+    if len(path) > 1:
+        shape = ServedModel
+    for name in inside:
+        found = [shape.model_fields[name].annotation] if name in shape.model_fields else []
+        for kind in [*found, *(get_args(found[0]) if found else ())]:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                shape = kind
+    return ", ".join(name for name in shape.model_fields if name != "model")
+
+
 def _message(error: ValidationError) -> tuple[str, str]:
     """Return the key and the words of the first thing that pydantic found."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"] if part != "[key]"]
     if first["type"] == "extra_forbidden":
-        known = "models" if len(path) == 1 else _KEYS
-        return ".".join(path), f"unknown key; expected {known}; mend or remove it"
+        return ".".join(path), f"unknown key; expected {_known_keys(path)}; mend or remove it"
     words = re.sub(r"^Value error, ", "", first["msg"])
     if path[-1] == "model" and first["type"] == "value_error":
         path.pop()

@@ -165,6 +165,11 @@ def test_a_mistrained_model_changes_not_one_answer_and_the_report_says_why(
     [
         ({"load": {"requests": 5, "p50_ms": 0.001}}, "latency p50", "at most 0.001 ms"),
         (
+            {"timeout_s": 0.0001, "load": {"requests": 5}},
+            "error rate",
+            "1 errors in 1 requests of 5, ended early; the first: infer with model digits.candid",
+        ),
+        (
             {"evaluation": EVALUATION | {"minimum": 1.5}},
             "accuracy",
             "accuracy: expected at least 1.5, found",

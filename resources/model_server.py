@@ -31,6 +31,10 @@ class ModelServerUnavailable(ModelServerError):
     """The server cannot be reached or does not answer in time; it may later."""
 
 
+class ModelServerTimedOut(ModelServerUnavailable):
+    """The server did not answer one request in time; it may be that model alone."""
+
+
 class ModelNotFound(ModelServerError):
     """The server has no such model."""
 
@@ -95,10 +99,12 @@ class ModelServer:
         described: dict[str, Any] = answer.json()
         return described
 
-    def infer(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    def infer(
+        self, name: str, request: Mapping[str, Any], *, timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> dict[str, Any]:
         """Ask model `name` one inference request; return the server's answer."""
         path = f"/v2/models/{quote(name, safe='')}/infer"
-        answer = self._ask("infer with model", name, "POST", path, request)
+        answer = self._ask("infer with model", name, "POST", path, request, timeout_s=timeout_s)
         outputs: dict[str, Any] = answer.json()
         return outputs
 
@@ -125,8 +131,8 @@ class ModelServer:
                 timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             )
         except httpx.TimeoutException as error:
-            message = f"{where}: no answer within {timeout_s:.0f} s; read the model server's log"
-            raise ModelServerUnavailable(message) from error
+            message = f"{where}: no answer within {timeout_s:g} s; read the model server's log"
+            raise ModelServerTimedOut(message) from error
         except httpx.TransportError as error:
             message = f"{where}: {error}; is the model server running? read its log"
             raise ModelServerUnavailable(message) from error

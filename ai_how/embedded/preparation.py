@@ -10,6 +10,7 @@ from ai_how.embedded.layout import Layout
 from ai_how.embedded.parts import addresses
 from ai_how.embedded.ports import ensure_ports
 from ai_how.embedded.secrets import Secrets, ensure_secrets
+from platform_assets.serving.evaluation_set import read_evaluation_set
 from platform_assets.spec.applied import AppliedEstate, write_applied
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.estate import Estate, EstateRefused, load_estate
@@ -74,10 +75,13 @@ def prepare(state: Path) -> Prepared:
 
     Raises:
         EstateRefused: the estate file is missing or wrong; nothing was touched.
+        ServingRefused, EvaluationSetRefused: the serving file, or rows that its gates name, are.
     """
     declared = declared_estate(estate_file())
     serving_file = PROJECT / declared.serving
-    read_serving(serving_file)
+    for served in read_serving(serving_file).models.values():
+        for rows in served.gates.files() if served.gates else ():
+            read_evaluation_set(serving_file.parent, rows)
     layout = Layout(state)
     check_room(state)
     layout.make()

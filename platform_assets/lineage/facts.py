@@ -5,6 +5,7 @@
 | `checkpoint/1` | checkpoint key  | a sealed directory was taken, with how it was trained     |
 | `copy/1`       | tree digest     | its serving files lie in the object store, committed      |
 | `version/1`    | `model/version` | the registry has a version with these bytes               |
+| `gate/1`       | endpoint        | a candidate for it was tried, with each gate's result     |
 | `deployment/1` | endpoint        | the endpoint serves this version from now on              |
 | `withdrawal/1` | endpoint        | the endpoint serves nothing from now on                   |
 
@@ -28,6 +29,7 @@ from platform_assets.lineage.ledger import Fact, Ledger, LedgerReader
 CHECKPOINT: Final = "checkpoint/1"
 COPY: Final = "copy/1"
 VERSION: Final = "version/1"
+GATE: Final = "gate/1"
 DEPLOYMENT: Final = "deployment/1"
 RETENTION: Final = "retention/1"
 WITHDRAWAL: Final = "withdrawal/1"
@@ -83,8 +85,12 @@ def record_checkpoint(
     files: int,
     bytes: int,  # noqa: A002 - the manifest's own word
     training: Mapping[str, Any],
+    signed_by: str | None = None,
 ) -> Fact:
-    """Record that the checkpoint `key` was taken; it holds from the moment it was sealed."""
+    """Record that the checkpoint `key` was taken; it holds from the moment it was sealed.
+
+    `signed_by` is the SHA-256 of the key whose signature was verified, where one was asked for.
+    """
     if isinstance(sealed_at, str):
         sealed_at = datetime.fromisoformat(sealed_at)
     body = plain_body(
@@ -99,6 +105,7 @@ def record_checkpoint(
             "files": files,
             "bytes": bytes,
             "training": {key: value for key, value in training.items() if value is not None},
+            "signed_by": signed_by,
         }
     )
     return _record_once(ledger, CHECKPOINT, key, body, frozenset(), valid_from=sealed_at)
@@ -161,6 +168,43 @@ def record_version(
     return _record_once(ledger, VERSION, f"{model}/{version}", body, _EVIDENCE)
 
 
+def record_gates(
+    ledger: Ledger,
+    *,
+    endpoint: str,
+    model: str,
+    version: str | int,
+    tree_digest: str,
+    checkpoint: str,
+    declared: bool,
+    passed: bool,
+    results: Sequence[Mapping[str, Any]],
+    declaration: str | None,
+    files: Mapping[str, str],
+    dagster_run: str | None,
+) -> Fact:
+    """Record how a candidate for `endpoint` fared, unless the last fact says the same.
+
+    `results` has `gate`, `expected`, `found` and `passed` of each gate.
+    """
+    body = plain_body(
+        {
+            "endpoint": endpoint,
+            "model": model,
+            "version": str(version),
+            "tree_digest": tree_digest,
+            "checkpoint": checkpoint,
+            "declared": declared,
+            "passed": passed,
+            "results": results,
+            "declaration": declaration,
+            "files": files,
+            "dagster_run": dagster_run,
+        }
+    )
+    return _record_change(ledger, GATE, endpoint, body)
+
+
 def record_deployment(
     ledger: Ledger,
     *,
@@ -184,16 +228,21 @@ def record_deployment(
             "dagster_run": dagster_run,
         }
     )
+    return _record_change(ledger, DEPLOYMENT, endpoint, body)
+
+
+def _record_change(ledger: Ledger, kind: str, subject: str, body: Body) -> Fact:
+    """Append the fact unless the last one on `subject` says the same, the run aside."""
 
     def changed(reader: LedgerReader) -> bool:
-        last = reader.latest(DEPLOYMENT, endpoint)
-        ended = reader.latest(WITHDRAWAL, endpoint)
+        last = reader.latest(kind, subject)
+        ended = reader.latest(WITHDRAWAL, subject) if kind == DEPLOYMENT else None
         if last is None or (ended is not None and ended.seq > last.seq):
             return True
         return not _same(last.body, body, _RUN_ONLY)
 
-    appended = ledger.append_if(changed, DEPLOYMENT, endpoint, body)
-    return appended or known_fact(ledger.latest(DEPLOYMENT, endpoint))
+    appended = ledger.append_if(changed, kind, subject, body)
+    return appended or known_fact(ledger.latest(kind, subject))
 
 
 def record_withdrawal(

@@ -2,7 +2,8 @@
 
 Judged from the marker, from what stat says of the files, and from small metadata. No file is
 hashed here: the copy verifies every byte against the marker. What may be served per format stands
-in `mlflow_model.py` and `huggingface_model.py`; the schema in `platform_assets/spec/checkpoint.py`.
+in `mlflow_model.py` and `huggingface_model.py`, who signed it in `signature.py`; the schema in
+`platform_assets/spec/checkpoint.py`.
 """
 
 import errno
@@ -18,6 +19,7 @@ from pathlib import Path
 from platform_assets.lineage.manifest import FileEntry, Manifest
 from platform_assets.models import huggingface_model, mlflow_model, seal
 from platform_assets.models.refusal import CheckpointRefused, NotSealed
+from platform_assets.models.signature import check_signature
 from platform_assets.spec.checkpoint import (
     MARKER_NAME,
     MAX_MARKER_BYTES,
@@ -63,6 +65,7 @@ class JudgedCheckpoint:
     marker: Marker
     marker_sha256: str
     manifest: Manifest
+    signed_by: str | None = None  # SHA-256 of the signer's key, where signers are asked for
 
     @property
     def format(self) -> str:
@@ -155,7 +158,11 @@ def judge_checkpoint(
     digest = hashlib.sha256(data).hexdigest()
     manifest = Manifest(tuple(FileEntry(f.path, f.size, f.sha256) for f in marker.serving_files))
     key = f"{model}.{run}.{digest[:12]}"
-    return JudgedCheckpoint(key, model, run, directory, marker, digest, manifest)
+    signed_by = None
+    if served and served.signers:
+        signed = {file.path: file.sha256 for file in marker.files} | {MARKER_NAME: digest}
+        signed_by = check_signature(directory, signed, served.signers)
+    return JudgedCheckpoint(key, model, run, directory, marker, digest, manifest, signed_by)
 
 
 def default_owners() -> frozenset[int]:

@@ -190,6 +190,7 @@ def record_arrival(judged: JudgedCheckpoint, ledger: Ledger) -> None:
         files=len(judged.manifest.files),
         bytes=judged.manifest.total_bytes,
         training=judged.marker.training.as_json(),
+        signed_by=judged.signed_by,
     )
 
 

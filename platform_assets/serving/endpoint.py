@@ -5,7 +5,7 @@ Here they are put in their order, under the endpoint's lock, with the ledger bef
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,15 @@ from platform_assets.models.partition import (
 )
 from platform_assets.partitions import CHECKPOINTS
 from platform_assets.serving.fetched_copy import fetch_copy, remove_copies_but
+from platform_assets.serving.gate_report import (
+    CHECK,
+    GateFailed,
+    GateReport,
+    gates_check,
+    gates_table,
+    not_asked,
+)
+from platform_assets.serving.gated_delivery import Gate, Gating, candidate_gate
 from platform_assets.serving.mlserver_endpoint import Swap, Wanted, ensure_served, told_digest
 from platform_assets.serving.promotion import Candidate, Decision, Live, promotion
 from platform_assets.serving.standing import standing_of, version_facts
@@ -63,6 +72,15 @@ class Delivered:
     fetch_s: float
     fact: Fact | None
     seconds: float
+
+    @property
+    def gates(self) -> GateReport:
+        """What the candidate's gates found, or why they were not asked."""
+        if self.swap is not None and self.swap.gates is not None:
+            return self.swap.gates
+        if self.swap is not None:
+            return not_asked("the server serves these bytes already, the attempt before tried them")
+        return not_asked(f"the delivery ended {self.decision.outcome.value}")
 
 
 def candidate_of(checkpoint: str, ledger: Ledger) -> tuple[Candidate, str]:
@@ -149,7 +167,9 @@ def deliver_endpoint(
             record_wait(serving.ledger, entry.endpoint, candidate, version, decision, dagster_run)
             seconds = time.monotonic() - begun
             return Delivered(candidate, version, decision, entry, url, None, 0.0, None, seconds)
-        served = serve(candidate, version, entry.endpoint, serving, dagster_run, progress)
+        gating = Gating(entry, serving_file.parent, candidate, version, live, dagster_run)
+        gate_of = gated(gating, serving, progress)
+        served = serve(candidate, version, entry.endpoint, serving, gate_of, dagster_run, progress)
     seconds = time.monotonic() - begun
     return Delivered(candidate, version, decision, entry, url, *served, seconds)
 
@@ -177,21 +197,37 @@ def record_wait(  # noqa: PLR0917 - all of them are the fact
         )
 
 
+GateOf = Callable[[Path], Gate]
+
+
+def gated(gating: Gating, serving: Serving, progress: Callable[[str], None]) -> GateOf:
+    """Return what gives the gate that tries a candidate fetched to a directory."""
+    server, ledger = serving.model_server, serving.ledger
+    return lambda directory: candidate_gate(gating, server, ledger, directory, progress)
+
+
+def ungated(reason: str) -> GateOf:
+    """Return what gives a gate that asks nothing, and says why."""
+    report = not_asked(reason)
+    return lambda _: lambda _: report
+
+
 def serve(  # noqa: PLR0917 - all of them say what is served
     candidate: Candidate,
     version: str,
     endpoint: str,
     serving: Serving,
+    gate_of: GateOf,
     dagster_run: str | None,
     progress: Callable[[str], None],
     before_recording: Callable[[], object] = lambda: None,
 ) -> tuple[Swap, float, Fact]:
-    """Fetch, verify, swap, confirm and record; the caller holds the endpoint's lock and decided.
+    """Fetch, verify, gate, swap, confirm and record; the caller holds the lock and decided.
 
     `before_recording` writes down why, once the endpoint serves and before the deployment is
     recorded: killed between the two, what was decided is known and the rest is concluded from it.
     """
-    swap, fetch_s = _deploy(candidate, version, endpoint, serving, progress)
+    swap, fetch_s = _deploy(candidate, version, endpoint, serving, gate_of, progress)
     before_recording()
     fact = facts.record_deployment(
         serving.ledger,
@@ -206,14 +242,15 @@ def serve(  # noqa: PLR0917 - all of them say what is served
     return swap, fetch_s, fact
 
 
-def _deploy(
+def _deploy(  # noqa: PLR0917 - all of them say what is served
     candidate: Candidate,
     version: str,
     endpoint: str,
     serving: Serving,
+    gate_of: GateOf,
     progress: Callable[[str], None],
 ) -> tuple[Swap, float]:
-    """Fetch, swap and confirm; the deployment is recorded by the caller, after all of this."""
+    """Fetch, gate, swap and confirm; the deployment is recorded by the caller, after all this."""
     into = serving.served / endpoint
     prefix = copy_prefix(candidate.model, candidate.tree_digest)
     copy = fetch_copy(serving.store, prefix, candidate.tree_digest, into, progress)
@@ -225,7 +262,8 @@ def _deploy(
         checkpoint=candidate.checkpoint,
         directory=copy.directory,
     )
-    swap = ensure_served(serving.model_server, serving.repository, wanted, progress)
+    gate = gate_of(copy.directory)
+    swap = ensure_served(serving.model_server, serving.repository, wanted, progress, gate)
     serving.mlflow.set_alias(candidate.model, f"live-{endpoint}", version)
     if swap.changed:
         keep = {candidate.tree_digest} | ({swap.previous_digest} if swap.previous_digest else set())
@@ -243,6 +281,16 @@ def _deploy(
     owners=[keys.OWNER],
     retry_policy=RETRY,
     code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            CHECK,
+            asset=keys.ENDPOINT,
+            description=(
+                "The candidate passed the gates that the serving file declares for its model, "
+                "before it was swapped in. The table shows what each gate expected and found."
+            ),
+        )
+    ],
 )
 def endpoint(  # noqa: PLR0917 - the connections of a delivery
     context: dg.AssetExecutionContext,
@@ -251,7 +299,7 @@ def endpoint(  # noqa: PLR0917 - the connections of a delivery
     mlflow: dg.ResourceParam[Mlflow],
     model_server: dg.ResourceParam[ModelServer],
     ledger: dg.ResourceParam[Ledger],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The endpoint that answers with the model's latest sealed checkpoint.
 
     A stable URL of the Open Inference Protocol serves exactly the bytes of this checkpoint's
@@ -268,12 +316,21 @@ def endpoint(  # noqa: PLR0917 - the connections of a delivery
         repository=estate.model_repository,
     )
     with only_transient_errors_retry():
-        delivered = deliver_endpoint(
-            context.partition_key, estate.serving_file, serving, context.run_id, context.log.info
-        )
-    return dg.MaterializeResult(
+        try:
+            delivered = deliver_endpoint(
+                context.partition_key,
+                estate.serving_file,
+                serving,
+                context.run_id,
+                context.log.info,
+            )
+        except GateFailed as failed:
+            yield gates_check(failed.report)
+            raise
+    yield dg.MaterializeResult(
         data_version=dg.DataVersion(delivered.candidate.tree_digest),
         metadata=delivered_metadata(delivered, mlflow),
+        check_results=[gates_check(delivered.gates)],
     )
 
 
@@ -295,6 +352,8 @@ def delivered_metadata(delivered: Delivered, mlflow: Mlflow) -> dict[str, dg.Met
     }
     if delivered.entry is not None:
         shown[ids.ENDPOINT] = dg.MetadataValue.text(delivered.entry.endpoint)
+    shown["gates_summary"] = dg.MetadataValue.text(delivered.gates.summary())
+    shown["gates"] = gates_table(delivered.gates.rows())
     if delivered.url is not None:
         shown["endpoint_url"] = dg.MetadataValue.url(delivered.url)
     if swap is not None:

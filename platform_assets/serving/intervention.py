@@ -8,7 +8,16 @@ from pathlib import Path
 
 from platform_assets.lineage.interventions import UNKNOWN
 from platform_assets.models.partition import LOCK_TIMEOUT_S
-from platform_assets.serving.endpoint import Delivered, Serving, live_of, serve
+from platform_assets.serving.endpoint import (
+    Delivered,
+    GateOf,
+    Serving,
+    gated,
+    live_of,
+    serve,
+    ungated,
+)
+from platform_assets.serving.gated_delivery import Gating
 from platform_assets.serving.promotion import Candidate, Decision, Live, Standing
 from platform_assets.serving.standing import standing_of
 from platform_assets.spec.errors import AiHowError
@@ -73,21 +82,36 @@ class Intervention:
         endpoint: str,
         decision: Decision,
         before_recording: Callable[[], object] = lambda: None,
+        *,
+        served_before: bool = False,
     ) -> Delivered:
-        """Put `version` behind the endpoint, its bytes verified again, and record it."""
+        """Put `version` behind the endpoint, its bytes verified again, and record it.
+
+        The gates of the model are asked as at any deployment; not of a version that served there
+        before, for a person who rolls back is in a hurry and knows it.
+        """
+        entry = self.entry(endpoint)
         served = serve(
             candidate,
             version,
             endpoint,
             self.serving,
+            self._gate_of(candidate, version, None if served_before else entry),
             self.dagster_run,
             self.progress,
             before_recording,
         )
         seconds = time.monotonic() - self.begun
         url = self.serving.model_server.infer_url(endpoint)
-        entry = self.entry(endpoint)
         return Delivered(candidate, version, decision, entry, url, *served, seconds)
+
+    def _gate_of(self, candidate: Candidate, version: str, entry: ServedModel | None) -> GateOf:
+        if entry is None or entry.model != candidate.model:
+            return ungated("a person put back a version that served here before")
+        live = self.live(entry.endpoint)
+        folder = self.serving_file.parent
+        gating = Gating(entry, folder, candidate, version, live, self.dagster_run)
+        return gated(gating, self.serving, self.progress)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 An endpoint is an unversioned model of MLServer: reloading one loads the new bytes first and swaps
 after. Before that the same bytes are loaded under a second name, tried, and unloaded in the end; a
-model that does not load or answer never gets near the live one. The settings in the model
-repository say what the server serves after its own restart; what it serves now only it can tell.
-The caller holds the endpoint's lock. Whether to deploy is decided in `promotion.py`.
+model that does not load, answer or pass its gates never gets near the live one. The settings in the
+model repository say what the server serves after its own restart; what it serves now only it can
+tell. The caller holds the endpoint's lock. Whether to deploy is decided in `promotion.py`, what the
+gates are in `gates.py`.
 """
 
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from platform_assets.lineage import ids
+from platform_assets.serving.gate_report import GateReport
 from platform_assets.serving.smoke_request import smoke_request
 from platform_assets.spec.errors import AiHowError
 from resources.model_server import (
@@ -61,6 +63,7 @@ class Swap:
     smoke: str
     candidate_s: float
     swap_s: float
+    gates: GateReport | None = None
 
 
 def told_digest(server: ModelServer, name: str) -> str | None:
@@ -85,10 +88,12 @@ def ensure_served(
     repository: Path,
     wanted: Wanted,
     progress: Callable[[str], None] = lambda _: None,
+    gate: Callable[[str], GateReport] | None = None,
 ) -> Swap:
     """Make the endpoint serve `wanted` and nothing else; the live one answers until the swap.
 
-    Idempotent and safe to kill anywhere: the next call concludes.
+    Idempotent and safe to kill anywhere: the next call concludes. `gate` is called with the name
+    of the loaded candidate; what it raises keeps the candidate out.
 
     Raises:
         CandidateRefused: the model does not load or answer; the endpoint is as it was.
@@ -105,8 +110,9 @@ def ensure_served(
     begun = time.monotonic()
     try:
         smoke = _try_candidate(server, repository, wanted, candidate)
-        tried = time.monotonic()
         progress(f"the candidate loaded and told its digest; request: {smoke}")
+        report = None if gate is None else gate(candidate)
+        tried = time.monotonic()
         _swap(server, file, settings, wanted)
     except BaseException:
         with suppress(ModelServerError):  # the first error is the one to show
@@ -115,7 +121,7 @@ def ensure_served(
     server.unload(candidate)
     swap_s = time.monotonic() - tried
     progress(f"{wanted.endpoint} serves {wanted.tree_digest} after {swap_s:.2f} s")
-    return Swap(True, previous, smoke, tried - begun, swap_s)
+    return Swap(True, previous, smoke, tried - begun, swap_s, report)
 
 
 def remove_candidate(server: ModelServer, repository: Path, endpoint: str) -> None:

@@ -1,6 +1,7 @@
 """Pause and resume: whether sensors may move an endpoint, and what is due when they may again."""
 
 from platform_assets.lineage import interventions
+from platform_assets.lineage.facts import GATE
 from platform_assets.serving.alias_move import follow_alias
 from platform_assets.serving.endpoint import candidate_of
 from platform_assets.serving.intervention import Done, Intervention
@@ -33,11 +34,21 @@ def resume(asked: Intervention, endpoint: str) -> Done:
 
 
 def waiting_candidates(asked: Intervention, entry: ServedModel) -> list[tuple[Candidate, str]]:
-    """Return the checkpoints whose delivery ended waiting, each with its version."""
+    """Return the checkpoints whose delivery ended waiting, each with its version.
+
+    One that failed its gates since waits no longer: nothing is tried again blindly.
+    """
+    ledger, endpoint = asked.serving.ledger, entry.endpoint
+    failed = {
+        str(fact.body["tree_digest"]): fact.seq
+        for fact in ledger.facts(GATE, endpoint)
+        if not fact.body["passed"]
+    }
     return [
-        candidate_of(str(fact.body["checkpoint"]), asked.serving.ledger)
-        for fact in waiting_deliveries(asked.serving.ledger, entry.endpoint)
+        candidate_of(str(fact.body["checkpoint"]), ledger)
+        for fact in waiting_deliveries(ledger, endpoint)
         if fact.body["model"] == entry.model
+        and failed.get(str(fact.body["tree_digest"]), -1) < fact.seq
     ]
 
 

@@ -167,6 +167,11 @@ def _put_back(  # noqa: PLR0917 - all of them are the rollback
             )
 
     words = f"rolled back by {asked.by}: {reason}"
-    delivered = asked.serve(candidate, to, endpoint, Decision(Outcome.DEPLOYED, words), record)
+    decision = Decision(Outcome.DEPLOYED, words)
+    before = any(
+        (one.model, one.tree_digest) == (candidate.model, candidate.tree_digest)
+        for one in history(asked.serving.ledger, endpoint)
+    )
+    delivered = asked.serve(candidate, to, endpoint, decision, record, served_before=before)
     was = f", instead of version {open_one.version}" if open_one else ""
     return Done(f"endpoint {endpoint} serves version {to}{was}: {reason}", delivered)

@@ -2,22 +2,24 @@
 
 The key `models` is a mapping from a model's name to its endpoint, the way it is promoted
 (`automatic`, or `{alias: NAME}`), and optionally whether a person must approve each version
-(`approval`), the numeric `owners` whose checkpoints are taken, the names of the pickles that its
-checkpoints may hold (`allow_pickles`), and what is kept of it (`keep`, see `retention.py`). At the
-top may stand a `keep` for every model, and how often and how fast live models are read again
-(`rehash_days`, `rehash_mib_per_s`). Which servers carry the endpoints is the estate's business and
-stands elsewhere.
+(`approval`), the public keys of which one must have signed it (`signers`), the numeric `owners`
+whose checkpoints are taken, the names of the pickles that its checkpoints may hold
+(`allow_pickles`), what a candidate must pass (`gates`, see `gates.py`) and what is kept of it
+(`keep`, see `retention.py`). At the top may stand a `keep` for every model, and how often and how
+fast live models are read again (`rehash_days`, `rehash_mib_per_s`). Which servers carry the
+endpoints is the estate's business and stands elsewhere.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from platform_assets.spec.errors import AiHowError
+from platform_assets.spec.gates import Gates
 from platform_assets.spec.names import NameRefused, checked_name
 from platform_assets.spec.retention import Keep
 
@@ -112,6 +114,13 @@ class ServedModel(BaseModel):
     keep: Keep | None = Field(
         default=None, description="What is kept of this model; absent: the rule for all."
     )
+    gates: Gates | None = Field(
+        default=None, description="What a candidate must pass before it serves; absent: nothing."
+    )
+    signers: tuple[str, ...] | None = Field(
+        default=None,
+        description="Files of the public keys, EC in PEM, of which one must have signed.",
+    )
 
     @field_validator("model")
     @classmethod
@@ -128,6 +137,14 @@ class ServedModel(BaseModel):
     def _owners_are_user_ids(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if value is not None and (not value or min(value) < 0):
             message = "expected at least one user id, none negative; remove the key for our own"
+            raise ValueError(message)
+        return value
+
+    @field_validator("signers")
+    @classmethod
+    def _signers_are_named(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not all(value or ("",)):
+            message = "expected at least one file of a public key; remove the key to ask for none"
             raise ValueError(message)
         return value
 
@@ -211,25 +228,36 @@ def _two_on_one_endpoint(config: ServingConfig) -> tuple[str, str] | None:
     return None
 
 
-def _with_names(declared: dict[str, Any]) -> dict[str, Any]:
-    """Put each model's name into its entry, so that an entry is whole on its own."""
+def _whole_entry(entry: object, name: str, folder: Path) -> object:
+    """Put the model's name into its entry, and the serving file's folder before its key files."""
+    if not isinstance(entry, dict):
+        return entry
+    keys = entry.get("signers")
+    if isinstance(keys, list) and all(isinstance(key, str) and key for key in keys):
+        entry = entry | {"signers": [str(folder / key) for key in keys]}
+    return entry | {"model": name}
+
+
+def _with_names(declared: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make every entry whole on its own."""
     models = declared.get("models")
     if not isinstance(models, dict):
         return declared
     return declared | {
-        "models": {
-            name: entry | {"model": name} if isinstance(entry, dict) else entry
-            for name, entry in models.items()
-        }
+        "models": {name: _whole_entry(entry, name, folder) for name, entry in models.items()}
     }
 
 
-def _known_keys(path: list[str]) -> list[str]:
-    """Return the keys that may stand where the last part of `path` stands."""
-    if "keep" in path[:-1]:
-        return list(Keep.model_fields)
-    fields = ServingConfig.model_fields if len(path) == 1 else ServedModel.model_fields
-    return [name for name in fields if name != "model"]
+def _known_keys(path: list[str]) -> str:
+    """Return the keys that the mapping which holds the last key of `path` may have."""
+    of_model = path[0] == "models" and len(path) > 1
+    shape: type[BaseModel] = ServedModel if of_model else ServingConfig
+    for name in path[2:-1] if of_model else path[:-1]:
+        found = [shape.model_fields[name].annotation] if name in shape.model_fields else []
+        for kind in [*found, *(get_args(found[0]) if found else ())]:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                shape = kind
+    return ", ".join(name for name in shape.model_fields if name != "model")
 
 
 def _message(error: ValidationError) -> tuple[str, str]:
@@ -237,8 +265,7 @@ def _message(error: ValidationError) -> tuple[str, str]:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"] if part != "[key]"]
     if first["type"] == "extra_forbidden":
-        known = ", ".join(_known_keys(path))
-        return ".".join(path), f"unknown key; expected {known}; mend or remove it"
+        return ".".join(path), f"unknown key; expected {_known_keys(path)}; mend or remove it"
     words = re.sub(r"^Value error, ", "", first["msg"])
     if path[-1] == "model" and first["type"] == "value_error":
         path.pop()
@@ -271,7 +298,7 @@ def read_serving(file: Path) -> ServingConfig:
             words = "unknown key; the model's name is the entry's own key; remove it"
             raise _refusal(file, lines, f"models.{name}.model", words)
     try:
-        config = ServingConfig.model_validate(_with_names(declared))
+        config = ServingConfig.model_validate(_with_names(declared, file.parent))
     except ValidationError as error:
         raise _refusal(file, lines, *_message(error)) from error
     clash = _two_on_one_endpoint(config)

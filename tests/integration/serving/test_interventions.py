@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+import dagster as dg
 import pytest
 
 from platform_assets.audits.endpoint_lineage import endpoint_lineage
@@ -12,9 +13,10 @@ from platform_assets.lineage.manifest import copy_prefix
 from platform_assets.serving.alias_move import REFUSED, follow_alias
 from platform_assets.serving.approval import ApprovalRefused, approve
 from platform_assets.serving.chosen_version import VersionUnusable
-from platform_assets.serving.endpoint import Delivered, candidate_of, deliver_endpoint
+from platform_assets.serving.endpoint import Delivered, candidate_of, deliver_endpoint, endpoint
 from platform_assets.serving.fetched_copy import WrongCopy
 from platform_assets.serving.intervention import Done, EndpointUnknown, Intervention
+from platform_assets.serving.intervention_jobs import JOBS, run_config
 from platform_assets.serving.live_endpoints import LiveEndpoint, observe_live
 from platform_assets.serving.mlserver_endpoint import told_digest
 from platform_assets.serving.pause import pause, resume
@@ -328,3 +330,37 @@ def test_a_rollback_that_was_killed_is_concluded(
 
 def _kill(*_: object, **__: object) -> None:
     raise Killed
+
+
+def test_the_jobs_tell_what_they_did_and_who_is_unknown(automatic: Platform) -> None:
+    serving = automatic.serving
+    resources = {
+        "estate": automatic.applied,
+        "reader_store": serving.store,
+        "mlflow": serving.mlflow,
+        "model_server": serving.model_server,
+        "ledger": serving.ledger,
+    }
+    definitions = dg.Definitions(assets=[endpoint], jobs=JOBS, resources=resources)
+    one = deliver(automatic, automatic.registered("job-1", seed=81))
+    deliver(automatic, automatic.registered("job-2", seed=82))
+
+    def run(name: str, values: dict[str, str]) -> dg.ExecuteInProcessResult:
+        job = definitions.resolve_job_def(name)
+        config = run_config(name, {"endpoint": ENDPOINT, **values})
+        return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+
+    with dg.instance_for_test() as instance:
+        back = run("rollback_endpoint", {"reason": "it drifts"})
+        (event,) = back.get_asset_materialization_events()
+        assert event.partition == one.candidate.checkpoint
+        assert "serves version" in str(event.materialization.description)
+        fact = serving.ledger.latest(interventions.ROLLBACK, ENDPOINT)
+        assert fact is not None
+        assert fact.body["by"] == "unknown"
+        paused = run("pause_endpoint", {})
+        (seen,) = paused.get_asset_observation_events()
+        told = seen.asset_observation_data.asset_observation.description
+        assert "is paused" in str(told)
+        assert not run("delete_endpoint", {"confirm": "other"}).success
+        assert served(automatic) == one.candidate.tree_digest

@@ -8,6 +8,7 @@ from platform_assets.lineage.facts import (
     record_checkpoint,
     record_copy,
     record_deployment,
+    record_gates,
     record_version,
 )
 
@@ -148,3 +149,33 @@ def test_versions_are_text_whatever_the_registry_returns(ledger):
 )
 def test_numbers_become_what_a_fact_may_hold(value, text):
     assert plain_body({"x": value, "unknown": None}) == {"x": text}
+
+
+def gates(ledger, **changes):
+    values = {
+        "endpoint": "digits",
+        "model": "digits",
+        "version": 1,
+        "tree_digest": DIGEST,
+        "checkpoint": "digits.run-1.0123456789ab",
+        "declared": True,
+        "passed": True,
+        "results": [{"gate": "smoke", "expected": "1", "found": "1", "passed": True}],
+        "declaration": "d" * 64,
+        "files": {"gates/digits.csv": "e" * 64},
+        "dagster_run": "run-a",
+    }
+    return record_gates(ledger, **{**values, **changes})
+
+
+def test_gates_are_recorded_when_they_say_something_new(ledger):
+    first = gates(ledger)
+    assert first.kind == "gate/1"
+    assert first.subject == "digits"
+    assert gates(ledger, dagster_run="run-b").seq == first.seq
+    failed = gates(ledger, passed=False)
+    assert failed.seq > first.seq
+    assert gates(ledger).seq > failed.seq
+    assert (
+        gates(ledger, declared=False, declaration=None, files={}, results=[]).body["results"] == []
+    )

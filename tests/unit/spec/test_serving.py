@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from platform_assets.spec.retention import Keep
-from platform_assets.spec.serving import ServingRefused, read_serving
+from platform_assets.spec.serving import AliasPromotion, Approval, ServingRefused, read_serving
 
 ROOT = Path(__file__).parents[3]
 
@@ -114,3 +114,41 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServingRefused, match="cannot be read") as refused:
         read_serving(tmp_path / "none.yaml")
     assert "none.yaml" in str(refused.value)
+
+
+def test_promotion_approval_and_signers_are_read(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        "models:\n  a:\n    endpoint: a\n    promotion: {alias: champion}\n    approval: true\n"
+        "    signers: [keys/a.pub, /etc/b.pub]\n"
+        "  b:\n    endpoint: b\n    approval: {by: [ada]}\n  c:\n    endpoint: c\n"
+        "    approval: false\n",
+    )
+    models = read_serving(file).models
+    assert models["a"].promotion == AliasPromotion(alias="champion")
+    assert models["a"].approval == Approval()
+    assert models["a"].signers == (str(tmp_path / "keys/a.pub"), "/etc/b.pub")
+    assert models["b"].approval == Approval(by=("ada",))
+    assert models["c"].approval is None
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("promotion: {alias: latest}", "none that is taken"),
+        ("promotion: {alias: v7}", "none that is taken"),
+        ("promotion: {alias: live-a}", "none that is taken"),
+        ("promotion: {alias: A}", "found 'A'"),
+        ("promotion: {alas: a}", "expected automatic, or a mapping {alias: NAME}"),
+        ("approval: maybe", "expected true, or a mapping {by: [NAME, ...]}, found 'maybe'"),
+        ("approval: {by: []}", "expected true, or a mapping {by: [NAME, ...]}"),
+        ("approval: {by: [unknown]}", "expected true, or a mapping {by: [NAME, ...]}"),
+        ("signers: []", "at least one file of a public key"),
+        ("signers: key.pub", "found 'key.pub'"),
+    ],
+)
+def test_a_wrong_word_on_promotion_is_told(tmp_path: Path, line: str, words: str) -> None:
+    with pytest.raises(ServingRefused) as refused:
+        read_serving(written(tmp_path, f"models:\n  a:\n    endpoint: a\n    {line}\n"))
+    assert words in str(refused.value)
+    assert ":4: models.a." in str(refused.value)

@@ -16,6 +16,7 @@ from tests.integration.conftest import SERVING
 from tests.sample_checkpoints import mlflow_checkpoint
 
 DEADLINE_S = 240
+AUDITED = "  audited:\n    endpoint: audited\n    promotion: automatic\n"
 
 
 def wait_for(what, question):
@@ -26,32 +27,35 @@ def wait_for(what, question):
     return answer
 
 
+def deployed(platform, run):
+    """Return the deployment of `run`, if that is the last one."""
+    fact = connections(platform.applied).ledger.latest(facts.DEPLOYMENT, "audited")
+    return fact if fact and f".{run}." in fact.body["checkpoint"] else None
+
+
 @pytest.fixture(scope="module")
 def live(platform):
-    """A checkpoint that is live; where other tests left a later one, that one counts."""
-    ledger = connections(platform.applied).ledger
-    mlflow_checkpoint(platform.checkpoint_root, "digits", "audited", seed=11)
-
-    def deployed():
-        fact = ledger.latest(facts.DEPLOYMENT, "digits")
-        return fact if fact and ".audited." in fact.body["checkpoint"] else None
-
-    return wait_for("the deployment", deployed)
+    """A model of our own that is live; other tests use the platform as well."""
+    before = platform.serving_file.read_text()
+    platform.serving_file.write_text(SERVING + AUDITED)
+    mlflow_checkpoint(platform.checkpoint_root, "audited", "first", seed=11)
+    yield wait_for("the deployment", lambda: deployed(platform, "first"))
+    platform.serving_file.write_text(before)
 
 
 def test_verify_agrees_then_names_what_was_changed(platform, live):
-    answer = platform.run("lineage", "endpoint", "digits", "--verify", "--json")
+    answer = platform.run("lineage", "endpoint", "audited", "--verify", "--json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     told = json.loads(answer.stdout)
     assert told["verdict"] == "agree"
     assert [hop["hop"] for hop in told["hops"]] == [hop.value for hop in Hop]
 
     store = connections(platform.applied).object_store
-    prefix = f"models/digits/sha256-{live.body['tree_digest']}/"
+    prefix = f"models/audited/sha256-{live.body['tree_digest']}/"
     before = store.get(prefix + "MLmodel", 2**20)
     store.put(prefix + "MLmodel", before.replace(b"skops", b"skopS", 1))
     try:
-        answer = platform.run("lineage", "endpoint", "digits", "--verify")
+        answer = platform.run("lineage", "endpoint", "audited", "--verify")
     finally:
         store.put(prefix + "MLmodel", before)
     assert answer.returncode == 1, answer.stdout + answer.stderr
@@ -68,7 +72,7 @@ def test_the_job_of_the_schedule_runs_on_the_platform_and_records_each_hop(platf
     run = dagster.wait(dagster.launch(JOB_NAME, {}), lambda _run: None)
     assert run.status == "SUCCESS", dagster.failures(run.run_id)
     ledger = connections(applied).ledger
-    recorded = [f for f in ledger.facts(VERIFICATION) if f.body["dagster_run"] == run.run_id]
+    recorded = [f for f in ledger.facts(VERIFICATION) if f.body["endpoint"] == "audited"]
     by_hop = {fact.body["hop"]: fact.body["verdict"] for fact in recorded}
     assert by_hop == {hop.value: "agree" for hop in Hop}
     query = """{schedulesOrError(repositorySelector: {repositoryName: "__repository__",
@@ -83,34 +87,26 @@ def test_the_job_of_the_schedule_runs_on_the_platform_and_records_each_hop(platf
 def test_retention_removes_an_old_version_and_only_with_the_name(platform, live):
     ledger = connections(platform.applied).ledger
     store = connections(platform.applied).reader_store
-    mlflow_checkpoint(platform.checkpoint_root, "digits", "successor", seed=12)
-    wait_for(
-        "the successor's deployment",
-        lambda: (
-            ".successor."
-            in connections(platform.applied)
-            .ledger.latest(facts.DEPLOYMENT, "digits")
-            .body["checkpoint"]
-        ),
-    )
-    platform.serving_file.write_text("keep: {versions: 1, days: 0}\n" + SERVING)
+    mlflow_checkpoint(platform.checkpoint_root, "audited", "second", seed=12)
+    wait_for("the successor's deployment", lambda: deployed(platform, "second"))
+    rule = "    keep: {versions: 1, days: 0}\n"
+    platform.serving_file.write_text(SERVING + AUDITED + rule)
     try:
-        # While its run is not over, nothing of what it delivers goes.
         listed = platform.run("retention", "list", "--json")
         assert listed.returncode == 0, listed.stdout + listed.stderr
-        going = {v for r in json.loads(listed.stdout)["removals"] for v in r["versions"]}
-        assert live.body["version"] in going
+        (going,) = json.loads(listed.stdout)["removals"]
+        assert (going["model"], going["versions"]) == ("audited", [live.body["version"]])
         refused = platform.run("retention", "apply", "--confirm", "another")
         assert refused.returncode == 2
         assert "--confirm test" in refused.stderr
         done = platform.run("retention", "apply", "--confirm", "test")
         assert done.returncode == 0, done.stdout + done.stderr
     finally:
-        platform.serving_file.write_text(SERVING)
-    assert f"removed version digits/{live.body['version']}" in done.stdout
-    prefix = f"models/digits/sha256-{live.body['tree_digest']}/"
+        platform.serving_file.write_text(SERVING + AUDITED)
+    assert f"removed version audited/{live.body['version']}" in done.stdout
+    prefix = f"models/audited/sha256-{live.body['tree_digest']}/"
     assert list(store.list(prefix)) == []
     assert ledger.verify_chain().facts > 0
-    answer = platform.run("lineage", "endpoint", "digits", "--verify")
+    answer = platform.run("lineage", "endpoint", "audited", "--verify")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert (platform.checkpoint_root / "digits" / "audited" / "_COMPLETE.json").exists()
+    assert (platform.checkpoint_root / "audited" / "first" / "_COMPLETE.json").exists()

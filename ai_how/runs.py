@@ -145,7 +145,7 @@ class Dagster:
         ]
 
     def launch(self, job: str, tags: dict[str, str], config: dict[str, Any] | None = None) -> str:
-        """Submit a run of `job` with `tags` and `config`, and return its id.
+        """Submit a run of `job` with `tags` and `config` and return its id.
 
         Raises:
             RunRefused: says why Dagster did not take it.

@@ -16,3 +16,4 @@ ATTEMPT_TAG = "ai-how/attempt"
 ENDPOINT_TAG = "endpoint"
 PROCESS_TAG = "ai-how/process"
 OWNER = "team:platform"
+VERIFIED_CHECK = "verified"  # on what a delivery makes: the bytes of everything live, read again

@@ -26,7 +26,6 @@ from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 
 JOB_NAME = "verify_live_models"
-CHECK_NAME = "verified"
 MEMORY_FILE = "verified-files.sqlite"
 _SHOWN_DIFFERENCES = 5
 
@@ -165,7 +164,7 @@ def _places(
 
 @dg.asset_check(
     asset=keys.PUBLISHED_COPY,
-    name=CHECK_NAME,
+    name=keys.VERIFIED_CHECK,
     description=(
         "Behind every live endpoint, marker and serving files in the checkpoint root and manifest "
         "and objects in the object store are those of the deployed tree digest, byte by byte."
@@ -186,7 +185,7 @@ def copies_verified(  # noqa: PLR0917 - the connections of a verification
 
 @dg.asset_check(
     asset=keys.REGISTERED_VERSION,
-    name=CHECK_NAME,
+    name=keys.VERIFIED_CHECK,
     description=(
         "Behind every live endpoint, the version's source and tags in MLflow, and the alias "
         "`live-<endpoint>`, are those that were recorded."
@@ -207,7 +206,7 @@ def versions_verified(  # noqa: PLR0917 - the connections of a verification
 
 @dg.asset_check(
     asset=keys.ENDPOINT,
-    name=CHECK_NAME,
+    name=keys.VERIFIED_CHECK,
     description=(
         "Every live endpoint's copy on disk holds the deployed bytes, and the model server itself "
         "tells their tree digest."

@@ -15,13 +15,17 @@ from platform_assets.keys import (
     ENDPOINT_TAG,
     PUBLISHED_COPY,
     REGISTERED_VERSION,
+    VERIFIED_CHECK,
 )
 
 JOB_NAME = "deliver_checkpoint"
+_DELIVERED = (PUBLISHED_COPY, REGISTERED_VERSION, ENDPOINT)
 
 deliver_checkpoint = dg.define_asset_job(
     JOB_NAME,
-    selection=dg.AssetSelection.assets(PUBLISHED_COPY, REGISTERED_VERSION, ENDPOINT),
+    # Not the verification of everything live, whose checks stand on the same assets.
+    selection=dg.AssetSelection.assets(*_DELIVERED)
+    - dg.AssetSelection.checks(*(dg.AssetCheckKey(key, VERIFIED_CHECK) for key in _DELIVERED)),
     description=(
         "Takes one sealed checkpoint to its endpoint: publishes the serving files, registers the "
         "model version, and has the model server answer with it."

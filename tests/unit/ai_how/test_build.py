@@ -73,3 +73,15 @@ def test_a_test_puts_its_own_connection_in(estate):
     defs = build_defs(estate, resource_overrides={"model_server": other})
     assert defs.resources is not None
     assert defs.resources["model_server"] is other
+
+
+def test_a_delivery_does_not_verify_everything_that_is_live(estate):
+    defs = build_defs(estate)
+    verified = {
+        f"{key.to_python_identifier()}_{keys.VERIFIED_CHECK}"
+        for key in (keys.PUBLISHED_COPY, keys.REGISTERED_VERSION, keys.ENDPOINT)
+    }
+    verifying = {node.name for node in defs.resolve_job_def("verify_live_models").nodes}
+    delivering = {node.name for node in defs.resolve_job_def("deliver_checkpoint").nodes}
+    assert verifying == verified
+    assert not delivering & verified

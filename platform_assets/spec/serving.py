@@ -151,9 +151,9 @@ def _with_names(declared: dict[str, Any]) -> dict[str, Any]:
 def _known_keys(path: list[str]) -> str:
     """Return the keys that the mapping which holds the last key of `path` may have."""
     shape: type[BaseModel] = ServingConfig
-    inside = path[2:-1] if len(path) > 1 else ()
-    if len(path) > 1:
-        shape = ServedModel
+    inside = path[:-1]
+    if path[0] == "models" and len(path) > 1:
+        shape, inside = ServedModel, path[2:-1]
     for name in inside:
         found = [shape.model_fields[name].annotation] if name in shape.model_fields else []
         for kind in [*found, *(get_args(found[0]) if found else ())]:

@@ -54,9 +54,9 @@ def told_number(model_server_url: str, endpoint: str) -> int | None:
     """Ask the endpoint once over HTTP; None where it does not answer at this moment."""
     url = f"{model_server_url}/v2/models/{endpoint}/infer"
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(REQUEST).encode(), headers)  # noqa: S310
+    request = urllib.request.Request(url, json.dumps(REQUEST).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=_ASKED_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_ASKED_S) as answer:
             told: Any = json.load(answer)["outputs"][0]["data"][0]
     except (OSError, ValueError, HTTPException):  # also every status but 200
         return None

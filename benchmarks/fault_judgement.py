@@ -139,9 +139,8 @@ def _leaks(world: World, baseline: "Household") -> list[str]:
         left = list(world.outside.leftovers())
     except (ResourceError, httpx.HTTPError) as error:
         return [f"cannot tell: {error}"]
-    left += [f"objects without manifest: {digest}" for digest in
-             world.outside.prefixes(MODEL) - world.outside.committed(MODEL)
-             - {one.digest for one in world.sealed if not one.good}]  # fmt: skip
+    halves = world.outside.prefixes(MODEL) - world.outside.committed(MODEL)
+    left += [f"objects without manifest: {digest}" for digest in sorted(halves)]
     now = household(world)
     for role, count in (now.processes - baseline.processes).items():
         if role.startswith("postgres:") and count <= POOLED:

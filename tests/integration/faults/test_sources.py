@@ -147,7 +147,7 @@ def test_a_flipped_bit_in_the_source_is_never_copied(estate, live, make, outside
     assert not result.success
     assert "README.md: expected SHA-256" in failure_of(result)
     for seen in (digest, tree_digest_of(directory)):
-        assert seen not in outside.committed("digits")
+        assert seen not in outside.prefixes("digits")
         assert seen not in outside.versions("digits")
     assert outside.answer() == live[0]
     assert [u for u in outside.leftovers() if u.startswith("upload")] == []

@@ -20,6 +20,7 @@ from platform_assets.serving.delivery_job import JOB_NAME
 from resources.supervisor import SupervisorError
 from tests.integration.faults import faulty_network
 from tests.integration.faults.faulty_network import any_request, downloads, uploads
+from tests.integration.faults.outside import key_of
 
 RUN_APPEARS_S = 45.0
 REFUSED_S = 240.0
@@ -76,7 +77,7 @@ def _kill_run(world: World, fault: Fault) -> bool:
                 return True
         return False
 
-    until(found, RUN_APPEARS_S, 0.2)
+    until(found, RUN_APPEARS_S, 0.4)
     return any(killed)
 
 
@@ -244,9 +245,11 @@ def refused_with_reason(world: World, one: Sealed) -> str | None:
 
     def told() -> bool:
         with suppress(DagsterUnreachable):
-            for run in world.runs_of(one.key):
-                if run.status == "FAILURE":
-                    reasons.extend(world.dagster.failures(run.run_id))
+            # A flipped marker is another checkpoint's, as far as keys tell.
+            for key in {one.key, key_of(one.directory)}:
+                for run in world.runs_of(key):
+                    if run.status == "FAILURE":
+                        reasons.extend(world.dagster.failures(run.run_id))
         if not any(_names_a_file(reason) for reason in reasons):
             reasons.extend(_listed_reason(world, one))
         return any(_names_a_file(reason) for reason in reasons)

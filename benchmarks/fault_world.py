@@ -32,7 +32,7 @@ from tests.telling_checkpoints import told_number
 
 MODEL = "digits"
 LARGE = 17 * 2**20
-WATCH_S = 0.1
+WATCH_S = 0.15
 
 
 class PlatformLost(Exception):

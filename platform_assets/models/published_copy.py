@@ -7,6 +7,7 @@ there is in `upload.py`, what a manifest is in `platform_assets/lineage/manifest
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import dagster as dg
@@ -22,11 +23,16 @@ from platform_assets.models.partition import (
     judged_partition,
     only_transient_errors_retry,
 )
-from platform_assets.models.upload import MIB, Progress, Upload
+from platform_assets.models.upload import MIB, Progress, Upload, WrongBytes
 from platform_assets.partitions import CHECKPOINTS
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.errors import AiHowError
-from resources.object_store import ObjectNotFound, ObjectStore, StoreUnavailable
+from resources.object_store import (
+    ObjectNotFound,
+    ObjectStore,
+    ObjectStoreError,
+    StoreUnavailable,
+)
 
 MAX_MANIFEST_BYTES = 64 * MIB
 
@@ -175,6 +181,21 @@ def _commit(judged: JudgedCheckpoint, store: ObjectStore, prefix: str) -> bool:
     return False
 
 
+def remove_uncommitted(store: ObjectStore, prefix: str) -> None:
+    """Remove what was sent under a prefix without manifest; the caller holds the digest's lock.
+
+    Best effort: a store that fails now keeps what no manifest names.
+    """
+    with suppress(ObjectStoreError):
+        found = [stored.key for stored in store.list(prefix)]
+        if prefix + MANIFEST_NAME in found:
+            return
+        for upload in store.open_uploads(prefix):
+            store.abort_multipart(upload.key, upload.upload_id)
+        for key in found:
+            store.delete(key)
+
+
 def record_arrival(judged: JudgedCheckpoint, ledger: Ledger) -> None:
     """Record the checkpoint with all that its marker says of its training."""
     facts.record_checkpoint(
@@ -204,7 +225,12 @@ def deliver_copy(
     """Record the checkpoint, publish it under the lock on its tree digest, record the copy."""
     record_arrival(judged, ledger)
     with ledger.lock(f"copy/{judged.manifest.tree_digest}", LOCK_TIMEOUT_S):
-        copy = publish_checkpoint(judged, store, progress)
+        try:
+            copy = publish_checkpoint(judged, store, progress)
+        except WrongBytes:
+            # No attempt will ever conclude it: nothing of it may stay behind.
+            remove_uncommitted(store, copy_prefix(judged.model, judged.manifest.tree_digest))
+            raise
         facts.record_copy(
             ledger,
             checkpoint=judged.key,

@@ -49,6 +49,8 @@ LASTING = {
     "bit flipped on each way there": (Fault("flip-sent", uploads), "bytes changed on the way"),
 }
 
+IN_CI = {"one 503", "dropped in mid-part", "bit flipped on its way back", "refusing"}
+
 
 @pytest.fixture(scope="module")
 def estate(components):
@@ -91,7 +93,10 @@ def assert_delivered(outside, number, directory):
     assert outside.leftovers() == []
 
 
-@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in IN_CI else pytest.mark.slow) for name in PASSING],
+)
 def test_passes_within_the_run(name, estate, network, over_network, checkpoint):
     number, directory = checkpoint
     with network.failing(PASSING[name]) as fault:

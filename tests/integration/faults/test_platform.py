@@ -68,7 +68,7 @@ def test_a_short_game_is_clean(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     (line,) = [json.loads(text) for text in log.read_text().splitlines()]
-    assert line["faults"] >= 4
+    assert line["faults"] >= 2  # a kill may find no run
     assert line["requests"] > 0
 
 

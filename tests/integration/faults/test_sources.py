@@ -48,9 +48,18 @@ def make(estate):
     return checkpoint
 
 
+@pytest.fixture(scope="module")
+def lives():
+    return []
+
+
 @pytest.fixture
-def live(estate, make, outside):
+def live(estate, make, outside, lives):
+    """What is live now; deployed first where that is another test's."""
+    if lives and outside.answer() == lives[-1][0]:
+        return lives[-1]
     number, directory = make()
+    lives.append((number, directory))
     result = deliver(estate.state, key_of(directory))
     assert result.success, failure_of(result)
     assert outside.answer() == number
@@ -93,15 +102,21 @@ def test_equal_content_under_two_names_is_one_version_and_one_deployment(estate,
     assert len(deployments(estate, digest)) == 1
 
 
-def test_of_several_within_a_second_the_last_sealed_is_live_in_whatever_order_they_come(
-    estate, make, outside
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param([8, 9, 0], id="three of them"),
+        pytest.param([3, 9, 0, 8, 1, 7, 2, 6, 4, 5], id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_of_ten_within_a_second_the_last_sealed_is_live_in_whatever_order_they_come(
+    order, estate, make, outside
 ):
     made = [make(seal=False) for _ in range(10)]
     for _, directory in made:
         seal(str(directory))
     sealed = [json.loads((d / "_COMPLETE.json").read_text())["sealed_at"] for _, d in made]
     assert sealed == sorted(set(sealed)), "the order of sealing cannot be told"
-    order = [9, 0, 8, 1] if os.environ.get("CI") else [3, 9, 0, 8, 1, 7, 2, 6, 4, 5]
     for index in order:
         result = deliver(estate.state, key_of(made[index][1]))
         assert result.success, failure_of(result)
@@ -132,14 +147,17 @@ def test_a_flipped_bit_in_the_source_is_never_copied(estate, live, make, outside
     assert not result.success
     assert "README.md: expected SHA-256" in failure_of(result)
     for seen in (digest, tree_digest_of(directory)):
-        assert seen not in outside.committed("digits")
+        assert seen not in outside.prefixes("digits")
         assert seen not in outside.versions("digits")
     assert outside.answer() == live[0]
     assert [u for u in outside.leftovers() if u.startswith("upload")] == []
     shutil.rmtree(directory)
 
 
-@pytest.mark.parametrize("part", ["sha256", "size", "model"])
+@pytest.mark.parametrize(
+    "part",
+    ["sha256", *(pytest.param(part, marks=pytest.mark.slow) for part in ("size", "model"))],
+)
 def test_a_flipped_bit_in_the_marker_is_never_delivered(part, estate, live, make, outside):
     _, directory = make()
     digest, key = tree_digest_of(directory), key_of(directory)
@@ -156,7 +174,9 @@ def test_a_flipped_bit_in_the_marker_is_never_delivered(part, estate, live, make
     shutil.rmtree(directory)
 
 
-@pytest.mark.parametrize("name", ["model.skops", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["model.skops", pytest.param("manifest.json", marks=pytest.mark.slow)]
+)
 def test_a_flipped_bit_in_a_stored_object_is_never_served(name, estate, make, outside):
     old, directory = make()
     assert deliver(estate.state, key_of(directory)).success

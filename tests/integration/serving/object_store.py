@@ -20,7 +20,7 @@ KEYS = {"access_key": "key", "secret_key": "a-secret-key"}
 DEADLINE_S = 120
 
 
-def command(directory: Path, port: int) -> list[str]:
+def command(directory: Path, port: int, volume_mb: int, volumes: int) -> list[str]:
     credentials = {"accessKey": KEYS["access_key"], "secretKey": KEYS["secret_key"]}
     identity = {"name": "test", "credentials": [credentials]}
     config = directory / "s3.json"
@@ -38,22 +38,23 @@ def command(directory: Path, port: int) -> list[str]:
         f"-dir={directory}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
-        "-master.volumeSizeLimitMB=64",
-        "-volume.max=100",
+        f"-master.volumeSizeLimitMB={volume_mb}",
+        f"-volume.max={volumes}",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
         f"-s3.config={config}",
         *(f"-{name}={number}" for name, number in ports.items()),
     ]
 
 
 @contextmanager
-def seaweedfs(directory: Path) -> Iterator[ObjectStore]:
+def seaweedfs(directory: Path, *, volume_mb: int = 64, volumes: int = 100) -> Iterator[ObjectStore]:
     port = free_port()
     credentials = directory / "credentials.json"
     credentials.write_text(json.dumps(KEYS))
     log = (directory / "log").open("wb")
     process = subprocess.Popen(
-        command(directory, port), stdout=log, stderr=log, start_new_session=True
+        command(directory, port, volume_mb, volumes), stdout=log, stderr=log, start_new_session=True
     )
     try:
         store = ObjectStore(f"http://127.0.0.1:{port}", "models", credentials)

@@ -53,6 +53,7 @@ __all__ = [
 READERS = 4  # files at a time
 SENDERS = 4  # parts at a time
 PART_BYTES = 8 * MIB  # also the largest file that goes whole
+PIECE_BYTES = MIB // 4  # read and hashed at a time: fits the processor's cache
 MAX_PARTS = 10_000
 BUFFERED_BYTES = 64 * MIB
 MAX_PART_BYTES = 48 * MIB  # two of them fit what a copy may add to the process
@@ -108,6 +109,15 @@ class Buffers:
             yield buffer
         finally:
             self.give_back(buffer)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file that is being read, and the SHA-256 of what was read of it."""
+
+    entry: FileEntry
+    descriptor: int
+    digest: "hashlib._Hash"
 
 
 @dataclass(frozen=True)
@@ -186,20 +196,14 @@ class Upload:
 
     def _whole(self, entry: FileEntry) -> None:
         key = self._prefix + entry.path
-        with (
-            self._buffers.one() as buffer,
-            memoryview(buffer)[: entry.size] as view,
-            open_sealed(self._directory, entry) as descriptor,
-        ):
-            self._fill(descriptor, view, 0, entry)
-            # First this: what changes from here on, SHA-256 or the server will find.
-            crc64 = crc64nvme(view)
-            self._compare(entry, hashlib.sha256(view).hexdigest())
-            if self._stored_crc64(key, entry) != crc64:
-                self._store.put(key, view, crc64=crc64, metadata=self._metadata)
-                self._progress.add(entry.size)
+        with self._buffers.one() as buffer, memoryview(buffer)[: entry.size] as view:
+            with self._opened(entry) as opened:
+                crc64 = self._take_in(opened, view, 0)
+            if self._stored_crc64(key, entry) == crc64:
+                self._progress.keep(entry.size)
                 return
-        self._progress.keep(entry.size)
+            self._store.put(key, view, crc64=crc64, metadata=self._metadata)
+            self._progress.add(entry.size)
 
     def _stored_crc64(self, key: str, entry: FileEntry) -> int | None:
         """Return the server's checksum of an object left there with the right size."""
@@ -241,33 +245,27 @@ class Upload:
 
     def _checksum_of(self, entry: FileEntry) -> int:
         """Read a file without sending it; it must be as sealed."""
-        digest, crc64, size = hashlib.sha256(), 0, part_bytes(entry.size)
-        with self._buffers.one() as buffer, open_sealed(self._directory, entry) as descriptor:
+        crc64, size = 0, part_bytes(entry.size)
+        with self._buffers.one() as buffer, self._opened(entry) as opened:
             for offset in range(0, entry.size, size):
                 self._stop_if_failed()
                 with memoryview(buffer)[: min(size, entry.size - offset)] as view:
-                    self._fill(descriptor, view, offset, entry)
-                    crc64 = crc64nvme(view, crc64)
-                    digest.update(view)
-        self._compare(entry, digest.hexdigest())
+                    crc64 = self._take_in(opened, view, offset, crc64)
         return crc64
 
     def _send_parts(self, target: _Target, senders: ThreadPoolExecutor) -> list[SentPart]:
         """Read in order and hash here, send from the same buffers in the pool."""
         entry, size = target.entry, part_bytes(target.entry.size)
-        digest = hashlib.sha256()
         sent: list[SentPart | Future[SentPart]] = []
         try:
-            with open_sealed(self._directory, entry) as descriptor:
+            with self._opened(entry) as opened:
                 for number, offset in enumerate(range(0, entry.size, size), start=1):
                     buffer = self._buffers.take()
                     view = memoryview(buffer)[: min(size, entry.size - offset)]
                     handed_on = False
                     try:
                         self._stop_if_failed()
-                        self._fill(descriptor, view, offset, entry)
-                        crc64 = crc64nvme(view)
-                        digest.update(view)
+                        crc64 = self._take_in(opened, view, offset)
                         part = _kept(target.held.get(number), view, crc64)
                         if part is None:
                             arguments = (target, number, buffer, view, crc64)
@@ -280,7 +278,6 @@ class Upload:
                         if not handed_on:
                             view.release()
                             self._buffers.give_back(buffer)
-            self._compare(entry, digest.hexdigest())
         finally:
             wait([part for part in sent if isinstance(part, Future)])
         return [part.result() if isinstance(part, Future) else part for part in sent]
@@ -309,13 +306,29 @@ class Upload:
         if self._failures:
             raise _Stopped
 
-    def _fill(self, descriptor: int, view: memoryview, offset: int, entry: FileEntry) -> None:
-        read = fill(descriptor, view, offset)
-        if read != len(view):
-            found = f"{offset + read}"
-            raise wrong_bytes(self._directory, entry, f"{entry.size} bytes", found)
+    def _take_in(self, opened: "_Opened", view: memoryview, offset: int, crc64: int = 0) -> int:
+        """Fill `view` from `offset`, feed it to SHA-256, and return its CRC64NVME.
 
-    def _compare(self, entry: FileEntry, found: str) -> None:
+        Piece by piece, while each is in the processor's cache; the checksum first: what changes in
+        memory from there on, either SHA-256 or the server will find.
+        """
+        for at in range(0, len(view), PIECE_BYTES):
+            piece = view[at : at + PIECE_BYTES]
+            read = fill(opened.descriptor, piece, offset + at)
+            if read != len(piece):
+                expected, found = f"{opened.entry.size} bytes", f"{offset + at + read}"
+                raise wrong_bytes(self._directory, opened.entry, expected, found)
+            crc64 = crc64nvme(piece, crc64)
+            opened.digest.update(piece)
+        return crc64
+
+    @contextmanager
+    def _opened(self, entry: FileEntry) -> Iterator["_Opened"]:
+        """Open a file; when all of it was taken in, compare its digest with the marker's."""
+        with open_sealed(self._directory, entry) as descriptor:
+            opened = _Opened(entry, descriptor, hashlib.sha256())
+            yield opened
+        found = opened.digest.hexdigest()
         if found != entry.sha256:
             raise wrong_bytes(self._directory, entry, f"SHA-256 {entry.sha256}", found)
 

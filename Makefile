@@ -30,10 +30,10 @@ check: sync ## format, lint, types, layer rule, unit tests: under a minute
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PYTEST) -q tests/unit
+	$(PYTEST) -q -n auto tests/unit
 
 unit: sync ## the unit tests alone
-	$(PYTEST) -q tests/unit
+	$(PYTEST) -q -n auto tests/unit
 
 test: check ## everything that can be tested on this machine without root
 	$(PYTEST) -v -m "not slow" tests/integration tests/e2e

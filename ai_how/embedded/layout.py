@@ -59,6 +59,11 @@ class Layout:
         return self.data / "seaweedfs"
 
     @property
+    def sensors(self) -> Path:
+        """What sensors remember between ticks."""
+        return self.state / "sensors"
+
+    @property
     def logs(self) -> Path:
         """One log for each part."""
         return self.state / "logs"

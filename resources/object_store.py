@@ -1,55 +1,52 @@
-"""One bucket of an S3 object store, over botocore's low-level client; nothing of ours in it.
+"""One bucket of an S3 object store: what can be asked of it, in S3's words; nothing of ours in it.
 
-Every write carries an `x-amz-checksum-*` header that the server verifies before the object exists:
-CRC64NVME where nothing else is given. (Bodies go unsigned; the checksum is the proof, and some
-servers accept a wrong signed payload hash.) An ETag is no digest of a multipart object.
+Every write carries an `x-amz-checksum-crc64nvme` header that the server verifies before the object
+exists. An ETag is no digest of a multipart object. How requests travel is in `s3_http.py`.
 Reference: Amazon S3 API, "Checking object integrity" and "Conditional requests".
 """
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from xml.sax.saxutils import escape
 
-from resources.errors import ResourceError
+from resources.s3_errors import (
+    ChecksumRefused,
+    ObjectNotFound,
+    ObjectStoreError,
+    ObjectTooLarge,
+    PreconditionFailed,
+    StoreRefused,
+    StoreUnavailable,
+)
+from resources.s3_http import MAX_ANSWER_BYTES, Answer, Body, Request, S3Http, text
+from resources.s3_signature import Signer
 
+__all__ = [
+    "ChecksumRefused",
+    "HeldPart",
+    "ObjectNotFound",
+    "ObjectStore",
+    "ObjectStoreError",
+    "ObjectTooLarge",
+    "OpenUpload",
+    "SentPart",
+    "StoreRefused",
+    "StoreUnavailable",
+    "StoredObject",
+    "crc64nvme",
+    "joined_crc64",
+]
 REGION = "us-east-1"
-CONNECT_TIMEOUT_S = 5
-READ_TIMEOUT_S = 60
-MAX_ATTEMPTS = 4
-CONNECTIONS = 16
 CHUNK_BYTES = 2**20
-_ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
-_TAKEN = {"PreconditionFailed", "412"}
-_WRONG_CHECKSUM = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
-
-
-class ObjectStoreError(ResourceError):
-    """The root of what can go wrong with an object store."""
-
-
-class ObjectNotFound(ObjectStoreError):
-    """There is no such object or upload."""
-
-
-class ObjectTooLarge(ObjectStoreError):
-    """An object is larger than the caller is willing to hold."""
-
-
-class StoreUnavailable(ObjectStoreError):
-    """The store cannot be reached or is failing; the same request may succeed later."""
-
-
-class StoreRefused(ObjectStoreError):
-    """The store answered and said no; the same request will be refused again."""
-
-
-class ChecksumRefused(StoreUnavailable):
-    """The store received other bytes than were sent; sending them again may succeed."""
+_CHECKSUM = "x-amz-checksum-crc64nvme"
+_CHECKSUM_TYPE = "x-amz-checksum-type"
+_FULL_OBJECT = "FULL_OBJECT"
+_METADATA = "x-amz-meta-"
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,7 @@ class OpenUpload:
 
     key: str
     upload_id: str
+    initiated: str = ""  # RFC 3339
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,17 @@ class SentPart:
     size: int
 
 
-def crc64nvme(data: bytes | bytearray | memoryview, previous: int = 0) -> int:
+@dataclass(frozen=True)
+class HeldPart:
+    """One part as the server lists it; not every server lists its checksum."""
+
+    number: int
+    etag: str
+    size: int
+    crc64: int | None
+
+
+def crc64nvme(data: Body, previous: int = 0) -> int:
     """Return the CRC64NVME of `data`, going on from `previous`."""
     from awscrt import checksums
 
@@ -96,46 +104,30 @@ def joined_crc64(parts: Sequence[SentPart]) -> int:
     return whole
 
 
-def _header(crc64: int) -> str:
+def _written(crc64: int) -> str:
     return b64encode(crc64.to_bytes(8, "big")).decode("ascii")
+
+
+def _read(crc64: str | None) -> int | None:
+    return int.from_bytes(b64decode(crc64), "big") if crc64 else None
+
+
+def _metadata_headers(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    return {_METADATA + name.lower(): value for name, value in (metadata or {}).items()}
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A bucket as one identity sees it. The client opens on first use and serves all threads."""
+    """A bucket as one identity sees it. Connections open on first use and serve all threads."""
 
     endpoint_url: str
     bucket: str
     credentials_file: Path
 
     @cached_property
-    def _client(self) -> Any:  # noqa: ANN401 - botocore has no types
-        import botocore.session
-        from botocore.config import Config
-
+    def _http(self) -> S3Http:
         access_key, secret_key = self._credentials()
-        session = botocore.session.Session()
-        # Nothing of the user's own AWS set-up may leak in.
-        session.set_config_variable("config_file", "/dev/null")
-        session.set_config_variable("credentials_file", "/dev/null")
-        return session.create_client(
-            "s3",
-            region_name=REGION,
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
-                max_pool_connections=CONNECTIONS,
-                tcp_keepalive=True,
-                proxies={},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                s3={"addressing_style": "path", "payload_signing_enabled": False},
-            ),
-        )
+        return S3Http(self.endpoint_url, self.bucket, Signer(access_key, secret_key, REGION))
 
     def _credentials(self) -> tuple[str, str]:
         try:
@@ -148,80 +140,60 @@ class ObjectStore:
             )
             raise StoreRefused(message) from None
 
-    @contextmanager
-    def _asking(self, what: str, key: str = "") -> Iterator[None]:
-        """Turn botocore's errors into ours; each names the request, the object and the store."""
-        from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
-        from botocore.exceptions import ConnectionError as NoConnection
-
-        where = f"{what} s3://{self.bucket}/{key} at {self.endpoint_url}"
-        try:
-            yield
-        except ClientError as error:
-            raise _client_error(error, where) from error
-        except (HTTPClientError, NoConnection, IncompleteReadError, OSError) as error:
-            message = f"{where}: no answer: {error}; is the object store running?"
-            raise StoreUnavailable(message) from error
+    def _ask(
+        self,
+        method: str,
+        key: str,
+        what: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Body = b"",
+        limit: int = MAX_ANSWER_BYTES,
+    ) -> Answer:
+        return self._http.ask(Request(method, key, what, query or {}, headers or {}, body), limit)
 
     def ensure_bucket(self) -> bool:
         """Make the bucket if it is not there; say whether it was made."""
-        with self._asking("make bucket"):
+        try:
+            self._ask("HEAD", "", "look for bucket")
+        except ObjectNotFound:
             try:
-                self._client.head_bucket(Bucket=self.bucket)
-            except self._client.exceptions.ClientError as error:
-                if error.response["Error"]["Code"] not in _ABSENT | {"NoSuchBucket"}:
+                self._ask("PUT", "", "make bucket")
+            except StoreUnavailable as error:
+                if "BucketAlready" not in str(error):
                     raise
-            else:
                 return False
-            with suppress(
-                self._client.exceptions.BucketAlreadyOwnedByYou,
-                self._client.exceptions.BucketAlreadyExists,
-            ):
-                self._client.create_bucket(Bucket=self.bucket)
             return True
+        return False
 
     def put(
         self,
         key: str,
-        body: bytes | bytearray,
+        body: Body,
         *,
         crc64: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Write one object, the server verifying its checksum; return its ETag."""
-        with self._asking("put", key):
-            return self._put(key, body, crc64, metadata)
+        headers = _metadata_headers(metadata)
+        headers[_CHECKSUM] = _written(crc64nvme(body) if crc64 is None else crc64)
+        return self._ask("PUT", key, "put", headers=headers, body=body).headers.get("etag", "")
 
     def put_if_absent(
-        self, key: str, body: bytes, *, metadata: Mapping[str, str] | None = None
+        self, key: str, body: Body, *, metadata: Mapping[str, str] | None = None
     ) -> bool:
-        """Write one object unless the key is taken (`If-None-Match: *`); say whether it was."""
-        with self._asking("put if absent", key):
-            try:
-                self._put(key, body, None, metadata, IfNoneMatch="*")
-            except self._client.exceptions.ClientError as error:
-                if error.response["Error"]["Code"] in _TAKEN:
-                    return False
-                raise
-            return True
+        """Write one object unless the key is taken (`If-None-Match: *`); say whether it was.
 
-    def _put(
-        self,
-        key: str,
-        body: bytes | bytearray,
-        crc64: int | None,
-        metadata: Mapping[str, str] | None,
-        **conditions: str,
-    ) -> str:
-        answer = self._client.put_object(
-            Bucket=self.bucket,
-            Key=key,
-            Body=body,
-            ChecksumCRC64NVME=_header(crc64nvme(body) if crc64 is None else crc64),
-            Metadata=dict(metadata or {}),
-            **conditions,
-        )
-        return str(answer["ETag"])
+        Where an answer was lost and the request repeated, the object that is found may be our own.
+        """
+        headers = _metadata_headers(metadata)
+        headers |= {_CHECKSUM: _written(crc64nvme(body)), "if-none-match": "*"}
+        try:
+            self._ask("PUT", key, "put if absent", headers=headers, body=body)
+        except PreconditionFailed:
+            return False
+        return True
 
     def get(self, key: str, limit: int) -> bytes:
         """Read a whole object of at most `limit` bytes.
@@ -230,112 +202,132 @@ class ObjectStore:
             ObjectNotFound: there is none.
             ObjectTooLarge: it is larger than `limit`.
         """
-        with self._asking("get", key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
-            with closing(answer["Body"]) as stream:
-                size = int(answer["ContentLength"])
-                if size > limit:
-                    message = (
-                        f"get s3://{self.bucket}/{key}: expected at most {limit} bytes, "
-                        f"found {size}"
-                    )
-                    raise ObjectTooLarge(message)
-                return bytes(stream.read())
+        return self._ask("GET", key, "get", limit=limit).body
 
     def stream(self, key: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
         """Read an object piece by piece, never holding more than one piece."""
-        with self._asking("get", key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
-            with closing(answer["Body"]) as stream:
-                yield from stream.iter_chunks(chunk_bytes)
+        return self._http.stream(Request("GET", key, "get", {}, {}), chunk_bytes)
 
     def metadata(self, key: str) -> dict[str, str]:
         """Return the user metadata of an object."""
-        with self._asking("head", key):
-            return dict(self._client.head_object(Bucket=self.bucket, Key=key)["Metadata"])
+        headers = self._ask("HEAD", key, "head").headers
+        named = ((name.lower(), value) for name, value in headers.items())
+        return {n[len(_METADATA) :]: value for n, value in named if n.startswith(_METADATA)}
+
+    def checksum(self, key: str) -> int | None:
+        """Return the CRC64NVME of the whole object as the server keeps it, if it keeps one.
+
+        Raises:
+            ObjectNotFound: there is no such object.
+        """
+        asked = {"x-amz-checksum-mode": "ENABLED"}
+        headers = self._ask("HEAD", key, "head", headers=asked).headers
+        if headers.get(_CHECKSUM_TYPE, _FULL_OBJECT) != _FULL_OBJECT:
+            return None
+        return _read(headers.get(_CHECKSUM))
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Give every object whose key begins with `prefix`, in the order of keys."""
-        with self._asking("list", prefix):
-            pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
-                for found in page.get("Contents", ()):
-                    yield StoredObject(found["Key"], int(found["Size"]), found["ETag"])
+        query = {"list-type": "2", "prefix": prefix}
+        while True:
+            page = self._ask("GET", "", f"list {prefix} in", query=query).xml()
+            for found in page.iterfind("{*}Contents"):
+                size = int(text(found, "Size", "0"))
+                yield StoredObject(text(found, "Key"), size, text(found, "ETag"))
+            if text(page, "IsTruncated") != "true":
+                return
+            query["continuation-token"] = text(page, "NextContinuationToken")
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
-        with self._asking("delete", key):
-            self._client.delete_object(Bucket=self.bucket, Key=key)
+        with suppress(ObjectNotFound):
+            self._ask("DELETE", key, "delete")
 
     def create_multipart(self, key: str, metadata: Mapping[str, str] | None = None) -> str:
         """Begin an upload in parts whose whole will have a CRC64NVME; return its id."""
-        with self._asking("begin multipart", key):
-            answer = self._client.create_multipart_upload(
-                Bucket=self.bucket,
-                Key=key,
-                ChecksumAlgorithm="CRC64NVME",
-                ChecksumType="FULL_OBJECT",
-                Metadata=dict(metadata or {}),
-            )
-            return str(answer["UploadId"])
+        headers = _metadata_headers(metadata)
+        headers |= {"x-amz-checksum-algorithm": "CRC64NVME", _CHECKSUM_TYPE: _FULL_OBJECT}
+        answer = self._ask("POST", key, "begin multipart", query={"uploads": ""}, headers=headers)
+        return text(answer.xml(), "UploadId")
 
     def upload_part(
-        self, key: str, upload_id: str, number: int, body: bytes | bytearray
+        self, key: str, upload_id: str, number: int, body: Body, *, crc64: int | None = None
     ) -> SentPart:
         """Send part `number` (from 1), the server verifying its checksum."""
-        with self._asking(f"put part {number} of", key):
-            crc64 = crc64nvme(body)
-            answer = self._client.upload_part(
-                Bucket=self.bucket,
-                Key=key,
-                UploadId=upload_id,
-                PartNumber=number,
-                Body=body,
-                ChecksumCRC64NVME=_header(crc64),
-            )
-            return SentPart(number, str(answer["ETag"]), crc64, len(body))
+        crc64 = crc64nvme(body) if crc64 is None else crc64
+        answer = self._ask(
+            "PUT",
+            key,
+            f"put part {number} of",
+            query={"partNumber": str(number), "uploadId": upload_id},
+            headers={_CHECKSUM: _written(crc64)},
+            body=body,
+        )
+        return SentPart(number, answer.headers.get("etag", ""), crc64, len(body))
 
     def complete_multipart(self, key: str, upload_id: str, parts: Sequence[SentPart]) -> None:
         """Make the object of its parts, the server verifying the checksum of the whole."""
         ordered = sorted(parts, key=lambda part: part.number)
-        named = [
-            {"PartNumber": p.number, "ETag": p.etag, "ChecksumCRC64NVME": _header(p.crc64)}
+        whole = joined_crc64(ordered)
+        named = "".join(
+            f"<Part><PartNumber>{p.number}</PartNumber><ETag>{escape(p.etag)}</ETag>"
+            f"<ChecksumCRC64NVME>{_written(p.crc64)}</ChecksumCRC64NVME></Part>"
             for p in ordered
-        ]
-        with self._asking("complete multipart", key):
-            self._client.complete_multipart_upload(
-                Bucket=self.bucket,
-                Key=key,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": named},
-                ChecksumCRC64NVME=_header(joined_crc64(ordered)),
-                ChecksumType="FULL_OBJECT",
+        )
+        namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+        body = f'<CompleteMultipartUpload xmlns="{namespace}">{named}</CompleteMultipartUpload>'
+        try:
+            self._ask(
+                "POST",
+                key,
+                "complete multipart",
+                query={"uploadId": upload_id},
+                headers={_CHECKSUM: _written(whole), _CHECKSUM_TYPE: _FULL_OBJECT},
+                body=body.encode(),
             )
+        except ObjectNotFound as gone:
+            # The answer to an earlier request may have been lost: is the object what we asked for?
+            try:
+                made = self.checksum(key)
+            except ObjectNotFound:
+                raise gone from None
+            if made != whole:
+                raise
 
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts; one that is gone already is no error."""
-        with suppress(ObjectNotFound), self._asking("abort multipart", key):
-            self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        with suppress(ObjectNotFound):
+            self._ask("DELETE", key, "abort multipart", query={"uploadId": upload_id})
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         """Give every upload in parts under `prefix` that was begun and never ended."""
-        with self._asking("list uploads", prefix):
-            pages = self._client.get_paginator("list_multipart_uploads")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
-                for found in page.get("Uploads", ()):
-                    yield OpenUpload(found["Key"], found["UploadId"])
+        query = {"uploads": "", "prefix": prefix}
+        while True:
+            page = self._ask("GET", "", f"list uploads of {prefix} in", query=query).xml()
+            for found in page.iterfind("{*}Upload"):
+                upload_id, initiated = text(found, "UploadId"), text(found, "Initiated")
+                yield OpenUpload(text(found, "Key"), upload_id, initiated)
+            if text(page, "IsTruncated") != "true":
+                return
+            query["key-marker"] = text(page, "NextKeyMarker")
+            query["upload-id-marker"] = text(page, "NextUploadIdMarker")
 
+    def held_parts(self, key: str, upload_id: str) -> Iterator[HeldPart]:
+        """Give the parts of an open upload that the server holds.
 
-def _client_error(error: Any, where: str) -> ObjectStoreError:  # noqa: ANN401 - no types
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    words = f"{where}: {code}: {error.response.get('Error', {}).get('Message', '')}"
-    if code == "NoSuchBucket":
-        return StoreRefused(f"{words}; the bucket is missing; was the platform set up with it?")
-    if code in _ABSENT:
-        return ObjectNotFound(f"{words}; it was never written, or was removed")
-    if code in _WRONG_CHECKSUM:
-        return ChecksumRefused(f"{words}; bytes changed on the way; send them again")
-    if status >= 500 or status == 409 or code in {"SlowDown", "RequestTimeout"}:
-        return StoreUnavailable(f"{words}; the store is failing; try again later, read its log")
-    return StoreRefused(f"{words}; expected it to be allowed for the identity in use")
+        Raises:
+            ObjectNotFound: there is no such upload.
+        """
+        query = {"uploadId": upload_id}
+        while True:
+            page = self._ask("GET", key, "list parts of", query=query).xml()
+            for found in page.iterfind("{*}Part"):
+                yield HeldPart(
+                    int(text(found, "PartNumber", "0")),
+                    text(found, "ETag"),
+                    int(text(found, "Size", "0")),
+                    _read(text(found, "ChecksumCRC64NVME")),
+                )
+            if text(page, "IsTruncated") != "true":
+                return
+            query["part-number-marker"] = text(page, "NextPartNumberMarker")

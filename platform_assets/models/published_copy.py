@@ -23,7 +23,14 @@ from platform_assets.models.partition import (
     judged_partition,
     only_transient_errors_retry,
 )
-from platform_assets.models.upload import MIB, Progress, Upload, WrongBytes
+from platform_assets.models.upload import (
+    MIB,
+    PART_BYTES,
+    Leftovers,
+    Progress,
+    Upload,
+    WrongBytes,
+)
 from platform_assets.partitions import CHECKPOINTS
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.errors import AiHowError
@@ -54,7 +61,8 @@ class PublishedCopy:
     bytes: int
     seconds: float
     equal: bool  # it was there already; nothing was sent
-    resumed: bool  # an earlier attempt had left something, which was sent anew or removed
+    resumed: bool  # an earlier attempt had left something, which was kept, sent anew or removed
+    kept_bytes: int = 0  # of an earlier attempt: read again, and found to be there
 
     @property
     def uri(self) -> str:
@@ -91,11 +99,12 @@ def publish_checkpoint(
 ) -> PublishedCopy:
     """Copy the serving files of a judged checkpoint, commit them, and say what was done.
 
-    Idempotent, and safe to kill anywhere. The caller holds the lock on the tree digest: uploads in
-    parts that are open under the prefix are taken for leftovers and aborted.
+    Idempotent, and safe to kill anywhere: the next attempt goes on where it was. The caller holds
+    the lock on the tree digest: what lies or is open under the prefix is taken for leftovers.
 
     Raises:
-        WrongBytes: a file is not what its marker says; nothing is committed.
+        WrongBytes, FileTooLarge: a file is not what its marker says, or cannot be sent; nothing is
+            committed.
         SourceUnreadable, ObjectStoreError: reading or writing failed; nothing is committed.
         CopyContradicts: the prefix is taken by something else.
     """
@@ -104,12 +113,13 @@ def publish_checkpoint(
     digest = manifest.tree_digest
     prefix = copy_prefix(judged.model, digest)
     equal = is_committed(store, prefix, manifest)
-    resumed = False
+    resumed, kept = False, 0
     if equal:
         progress(f"s3://{store.bucket}/{prefix} holds exactly these bytes already")
     else:
-        resumed = _clear_leftovers(store, prefix, progress)
-        _send(judged, store, prefix, progress)
+        leftovers = _leftovers(store, prefix, manifest, progress)
+        resumed = leftovers != Leftovers()
+        kept = _send(judged, store, prefix, leftovers, progress)
         equal = not _commit(judged, store, prefix)
     seconds = time.monotonic() - begun
     if not equal:
@@ -125,21 +135,32 @@ def publish_checkpoint(
         seconds=seconds,
         equal=equal,
         resumed=resumed,
+        kept_bytes=kept,
     )
 
 
-def _clear_leftovers(store: ObjectStore, prefix: str, progress: Callable[[str], None]) -> bool:
-    """Abort uploads that a killed attempt left open; say whether it left anything at all."""
-    uploads = list(store.open_uploads(prefix))
-    for upload in uploads:
-        store.abort_multipart(upload.key, upload.upload_id)
-    objects = sum(1 for _ in store.list(prefix))
-    if uploads or objects:
+def _leftovers(
+    store: ObjectStore, prefix: str, manifest: Manifest, progress: Callable[[str], None]
+) -> Leftovers:
+    """Find what a killed attempt left; abort open uploads that the new one will not go on with."""
+    large = {prefix + entry.path for entry in manifest.files if entry.size > PART_BYTES}
+    uploads: dict[str, str] = {}
+    aborted = 0
+    found = sorted(store.open_uploads(prefix), key=lambda one: one.initiated, reverse=True)
+    for upload in found:
+        if upload.key in large and upload.key not in uploads:
+            uploads[upload.key] = upload.upload_id
+        else:
+            store.abort_multipart(upload.key, upload.upload_id)
+            aborted += 1
+    objects = {stored.key: stored.size for stored in store.list(prefix)}
+    if found or objects:
         progress(
-            f"an earlier attempt left {objects} objects and {len(uploads)} open uploads under "
-            f"s3://{store.bucket}/{prefix}; sending everything anew"
+            f"an earlier attempt left {len(objects)} objects and {len(uploads)} open uploads under "
+            f"s3://{store.bucket}/{prefix}; what equals the bytes read now is kept"
+            + (f"; {aborted} stale uploads removed" if aborted else "")
         )
-    return bool(uploads or objects)
+    return Leftovers(objects, uploads, aborted)
 
 
 def _metadata(judged: JudgedCheckpoint) -> dict[str, str]:
@@ -148,16 +169,25 @@ def _metadata(judged: JudgedCheckpoint) -> dict[str, str]:
 
 
 def _send(
-    judged: JudgedCheckpoint, store: ObjectStore, prefix: str, progress: Callable[[str], None]
-) -> None:
+    judged: JudgedCheckpoint,
+    store: ObjectStore,
+    prefix: str,
+    leftovers: Leftovers,
+    progress: Callable[[str], None],
+) -> int:
+    """Send what is not there yet; return how many bytes were found to be there."""
     manifest = judged.manifest
     progress(
         f"sending {len(manifest.files)} files, {manifest.total_bytes / MIB:,.1f} MiB, "
         f"to s3://{store.bucket}/{prefix}"
     )
     told = Progress(manifest.total_bytes, progress)
-    upload = Upload(store, prefix, judged.directory, _metadata(judged), told)
+    metadata = _metadata(judged)
+    upload = Upload(
+        store, prefix, judged.directory, metadata=metadata, progress=told, leftovers=leftovers
+    )
     upload.send(manifest.files)
+    return told.kept
 
 
 def _commit(judged: JudgedCheckpoint, store: ObjectStore, prefix: str) -> bool:
@@ -173,6 +203,8 @@ def _commit(judged: JudgedCheckpoint, store: ObjectStore, prefix: str) -> bool:
             )
             raise StoreUnavailable(message)
     name = prefix + MANIFEST_NAME
+    for stale in store.open_uploads(prefix):  # begun twice because an answer was lost
+        store.abort_multipart(stale.key, stale.upload_id)
     if store.put_if_absent(name, manifest.to_bytes(), metadata=_metadata(judged)):
         return True
     if not is_committed(store, prefix, manifest):
@@ -286,6 +318,7 @@ def published_copy(
             "mib_per_second": round(copy.bytes / MIB / max(copy.seconds, 1e-3), 1),
             "already_there": copy.equal,
             "resumed": copy.resumed,
+            "bytes_kept_of_an_earlier_attempt": copy.kept_bytes,
             "file_list": _file_table(judged.manifest),
         },
     )

@@ -1,136 +1,80 @@
 """Sending sealed files to the object store: every byte is read once, hashed and sent from there.
 
-Small files go whole, several at a time; larger ones in parts in parallel. What is held in memory is
-bounded whatever the sizes. A file that differs from its marker becomes no object: a whole one is
-compared before it is sent, one in parts before it is completed. Which files are sent, and when a
-copy counts as made, is decided in `published_copy.py`.
+A file's bytes are read in order into a buffer of a small pool, checksummed, fed to SHA-256, and
+sent from that buffer while the next ones are read; a large file goes in parts, several at a time.
+What an earlier attempt left is kept where the server's checksum of it equals that of the bytes now
+read. A file that differs from its marker becomes no object: a whole one is compared before it is
+sent, one in parts before it is completed. Which files are sent, and when a copy counts as made, is
+decided in `published_copy.py`; how files are opened in `upload_source.py`.
 """
 
-import errno
 import hashlib
-import os
+import mmap
 import queue
-import stat
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import TypeVar
 
 from platform_assets.lineage.manifest import FileEntry
+from platform_assets.models.upload_progress import MIB, Progress
+from platform_assets.models.upload_source import (
+    SourceUnreadable,
+    WrongBytes,
+    fill,
+    open_sealed,
+    wrong_bytes,
+)
 from platform_assets.spec.errors import AiHowError
-from resources.object_store import ObjectStore, ObjectStoreError, SentPart
+from resources.object_store import (
+    ChecksumRefused,
+    HeldPart,
+    ObjectNotFound,
+    ObjectStore,
+    ObjectStoreError,
+    SentPart,
+    StoreRefused,
+    StoreUnavailable,
+    crc64nvme,
+)
 
-MIB = 2**20
-WORKERS = 4
+__all__ = [
+    "MIB",
+    "FileTooLarge",
+    "Leftovers",
+    "Progress",
+    "SourceUnreadable",
+    "Upload",
+    "WrongBytes",
+    "open_sealed",
+    "part_bytes",
+]
+READERS = 4  # files at a time
+SENDERS = 4  # parts at a time
 PART_BYTES = 8 * MIB  # also the largest file that goes whole
+PIECE_BYTES = MIB // 4  # read and hashed at a time: fits the processor's cache
 MAX_PARTS = 10_000
-BUFFERED_BYTES = WORKERS * PART_BYTES
-SAY_EVERY_S = 5.0
-_Sent = TypeVar("_Sent")
+BUFFERED_BYTES = 64 * MIB
+MAX_PART_BYTES = 48 * MIB  # two of them fit what a copy may add to the process
+MAX_FILE_BYTES = MAX_PARTS * MAX_PART_BYTES
 
 
-class WrongBytes(AiHowError):
-    """A file of a checkpoint is not what its marker says."""
+class FileTooLarge(AiHowError):
+    """A file does not fit into the parts that are sent from bounded memory."""
 
 
-class SourceUnreadable(AiHowError):
-    """A file of a checkpoint cannot be read just now."""
+class _Stopped(Exception):
+    """Another file failed; that failure is the one to tell."""
 
 
-def _wrong(directory: Path, entry: FileEntry, expected: str, found: str) -> WrongBytes:
-    return WrongBytes(
-        f"{directory / entry.path}: expected {expected} as its marker says, found {found}; "
-        "if the change was meant, seal the checkpoint anew, else restore the file"
-    )
+@dataclass(frozen=True)
+class Leftovers:
+    """What an earlier attempt left under the prefix, by key."""
 
-
-class Progress:
-    """Says every few seconds how far a transfer is, how fast, and how long it will take."""
-
-    def __init__(
-        self, total: int, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Begin at zero of `total` bytes."""
-        self._total, self._say, self._clock = total, say, clock
-        self._done = 0
-        self._begun = self._said = clock()
-        self._lock = Lock()
-
-    def add(self, count: int) -> None:
-        """Count `count` more bytes as sent."""
-        with self._lock:
-            self._done += count
-            now = self._clock()
-            if now - self._said < SAY_EVERY_S:
-                return
-            self._said = now
-            rate = self._done / (now - self._begun)
-            left = (self._total - self._done) / rate if rate else 0.0
-            self._say(
-                f"sent {self._done / MIB:,.0f} of {self._total / MIB:,.0f} MiB, "
-                f"{rate / MIB:,.0f} MiB/s, {left:,.0f} s left"
-            )
-
-
-@contextmanager
-def open_sealed(directory: Path, entry: FileEntry) -> Iterator[int]:
-    """Open a listed file without following any link below `directory`, and check its size.
-
-    Raises:
-        WrongBytes: it is missing, no plain file, of another size, or changed while it was open.
-        SourceUnreadable: the file system failed.
-    """
-    *parents, name = entry.path.split("/")
-    folder = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    plain = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    opened: list[int] = []
-    try:
-        opened.append(os.open(directory, folder))
-        for parent in parents:
-            opened.append(os.open(parent, folder | os.O_NOFOLLOW, dir_fd=opened[-1]))
-        opened.append(os.open(name, plain, dir_fd=opened[-1]))
-        before = os.fstat(opened[-1])
-        if not stat.S_ISREG(before.st_mode):
-            raise _wrong(directory, entry, "a plain file", "something else")
-        if before.st_size != entry.size:
-            raise _wrong(directory, entry, f"{entry.size} bytes", f"{before.st_size}")
-        yield opened[-1]
-        after = os.fstat(opened[-1])
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise _wrong(directory, entry, "a file at rest", "one that changed while it was read")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _wrong(directory, entry, f"{entry.size} bytes", "no such file") from error
-    except OSError as error:
-        if error.errno == errno.ELOOP:  # O_NOFOLLOW met a link
-            raise _wrong(directory, entry, "a plain file", "a symbolic link") from error
-        message = (
-            f"{directory / entry.path}: cannot be read: {error}; look at the file system of the "
-            "checkpoint root"
-        )
-        raise SourceUnreadable(message) from error
-    finally:
-        for descriptor in reversed(opened):
-            os.close(descriptor)
-
-
-def _fill(descriptor: int, view: memoryview) -> int:
-    """Read until `view` is full or the file ends; return how much was read."""
-    filled = 0
-    while filled < len(view):
-        count = os.readv(descriptor, [view[filled:]])
-        if count == 0:
-            break
-        filled += count
-    return filled
-
-
-def _compare(directory: Path, entry: FileEntry, found: str) -> None:
-    if found != entry.sha256:
-        raise _wrong(directory, entry, f"SHA-256 {entry.sha256}", found)
+    objects: Mapping[str, int] = field(default_factory=dict)  # size of each
+    uploads: Mapping[str, str] = field(default_factory=dict)  # the open upload to go on with
+    aborted: int = 0  # open uploads that were removed
 
 
 def part_bytes(size: int) -> int:
@@ -139,15 +83,51 @@ def part_bytes(size: int) -> int:
     return max(PART_BYTES, mib_needed * MIB)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The first `size` bytes of `buffer`, which goes back to the free ones when they are sent."""
+class Buffers:
+    """A few buffers of equal size, made when first needed; the last one used is used next."""
 
+    def __init__(self, size: int) -> None:
+        """Hold as many as fit into the budget, and at least two."""
+        self._size = size
+        self._free: queue.LifoQueue[mmap.mmap | None] = queue.LifoQueue()
+        for _ in range(max(2, BUFFERED_BYTES // size)):
+            self._free.put(None)
+
+    def take(self) -> mmap.mmap:
+        """Wait for a free buffer."""
+        return self._free.get() or mmap.mmap(-1, self._size)
+
+    def give_back(self, buffer: mmap.mmap) -> None:
+        """Let others use it."""
+        self._free.put(buffer)
+
+    @contextmanager
+    def one(self) -> Iterator[mmap.mmap]:
+        """Take a buffer for a while."""
+        buffer = self.take()
+        try:
+            yield buffer
+        finally:
+            self.give_back(buffer)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file that is being read, and the SHA-256 of what was read of it."""
+
+    entry: FileEntry
+    descriptor: int
+    digest: "hashlib._Hash"
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A file on its way into an upload in parts."""
+
+    entry: FileEntry
     key: str
     upload_id: str
-    number: int
-    buffer: bytearray
-    size: int
+    held: Mapping[int, HeldPart]
 
 
 class Upload:
@@ -158,107 +138,209 @@ class Upload:
         store: ObjectStore,
         prefix: str,
         directory: Path,
+        *,
         metadata: Mapping[str, str],
         progress: Progress,
+        leftovers: Leftovers | None = None,
     ) -> None:
         """Prepare; nothing is read or sent yet."""
         self._store, self._prefix, self._directory = store, prefix, directory
         self._metadata, self._progress = metadata, progress
+        self._leftovers = leftovers or Leftovers()
+        self._failures: list[BaseException] = []
+        self._buffers = Buffers(PART_BYTES)
 
     def send(self, files: Sequence[FileEntry]) -> None:
         """Send every file; the first failure stops the rest and is raised.
 
         Raises:
-            WrongBytes, SourceUnreadable: a file cannot become an object.
+            WrongBytes, SourceUnreadable, FileTooLarge: a file cannot become an object.
             ObjectStoreError: the store refused or failed.
         """
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="upload") as pool:
+        large = [entry for entry in files if entry.size > PART_BYTES]
+        small = [entry for entry in files if entry.size <= PART_BYTES]
+        self._buffers = Buffers(max((part_bytes(e.size) for e in large), default=PART_BYTES))
+        for entry in large:
+            if entry.size > MAX_FILE_BYTES:
+                message = (
+                    f"{self._directory / entry.path}: expected at most {MAX_FILE_BYTES} bytes in "
+                    f"one file, found {entry.size}; save the model in shards"
+                )
+                raise FileTooLarge(message)
+        # Readers wait for buffers and hand them to senders; senders wait for nobody.
+        with (
+            ThreadPoolExecutor(SENDERS, thread_name_prefix="send") as senders,
+            ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers,
+        ):
             try:
-                for entry in files:
-                    if entry.size > PART_BYTES:
-                        self._send_in_parts(pool, entry)
-                small = [e for e in files if e.size <= PART_BYTES]
-                _first_failure([pool.submit(self._send_whole, entry) for entry in small])
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                reading = [readers.submit(self._file, entry, senders) for entry in large + small]
+                wait(reading)
+            except BaseException as error:
+                self._failures.append(error)
+                raise
+        if self._failures:
+            raise self._failures[0]
 
-    def _send_whole(self, entry: FileEntry) -> None:
-        body = bytearray(entry.size)
-        with open_sealed(self._directory, entry) as descriptor:
-            read = _fill(descriptor, memoryview(body))
-            if read != entry.size:
-                raise _wrong(self._directory, entry, f"{entry.size} bytes", f"{read}")
-        _compare(self._directory, entry, hashlib.sha256(body).hexdigest())
-        self._store.put(self._prefix + entry.path, body, metadata=self._metadata)
-        self._progress.add(entry.size)
+    def _file(self, entry: FileEntry, senders: ThreadPoolExecutor) -> None:
+        if self._failures:
+            return
+        try:
+            if entry.size <= PART_BYTES:
+                self._whole(entry)
+            else:
+                self._in_parts(entry, senders)
+        except _Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001 - told by `send`
+            self._failures.append(error)
 
-    def _send_in_parts(self, pool: ThreadPoolExecutor, entry: FileEntry) -> None:
+    def _whole(self, entry: FileEntry) -> None:
         key = self._prefix + entry.path
-        upload_id = self._store.create_multipart(key, self._metadata)
-        complete = False
+        with self._buffers.one() as buffer, memoryview(buffer)[: entry.size] as view:
+            with self._opened(entry) as opened:
+                crc64 = self._take_in(opened, view, 0)
+            if self._stored_crc64(key, entry) == crc64:
+                self._progress.keep(entry.size)
+                return
+            self._store.put(key, view, crc64=crc64, metadata=self._metadata)
+            self._progress.add(entry.size)
+
+    def _stored_crc64(self, key: str, entry: FileEntry) -> int | None:
+        """Return the server's checksum of an object left there with the right size."""
+        if self._leftovers.objects.get(key) != entry.size:
+            return None
         try:
-            parts = self._send_parts(pool, entry, upload_id)
+            return self._store.checksum(key)
+        except ObjectNotFound:
+            return None
+
+    def _in_parts(self, entry: FileEntry, senders: ThreadPoolExecutor) -> None:
+        key = self._prefix + entry.path
+        stored = self._stored_crc64(key, entry)
+        if stored is not None and stored == self._checksum_of(entry):
+            self._progress.keep(entry.size)
+            return
+        upload_id, held = self._begun(key, entry)
+        target = _Target(entry, key, upload_id, held)
+        try:
+            parts = self._send_parts(target, senders)
             self._store.complete_multipart(key, upload_id, parts)
-            complete = True
-        finally:
-            if not complete:
-                # What failed is the error to tell; a new attempt aborts what stays behind here.
-                with suppress(ObjectStoreError):
-                    self._store.abort_multipart(key, upload_id)
+        except (WrongBytes, ChecksumRefused, StoreRefused):
+            # Nothing to go on with. What failed is the error to tell.
+            with suppress(ObjectStoreError):
+                self._store.abort_multipart(key, upload_id)
+            raise
 
-    def _send_parts(
-        self, pool: ThreadPoolExecutor, entry: FileEntry, upload_id: str
-    ) -> list[SentPart]:
-        """Read in order, hash here, send from the same buffers in the pool."""
-        size = part_bytes(entry.size)
-        free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
-        for _ in range(max(2, BUFFERED_BYTES // size)):
-            free.put(None)  # a buffer that nobody needed yet
-        sent: list[Future[SentPart]] = []
-        digest = hashlib.sha256()
+    def _begun(self, key: str, entry: FileEntry) -> tuple[str, dict[int, HeldPart]]:
+        """Return the upload to go on with and what it holds, or a new one."""
+        upload_id = self._leftovers.uploads.get(key)
+        if upload_id is not None:
+            with suppress(ObjectNotFound):
+                held = {part.number: part for part in self._store.held_parts(key, upload_id)}
+                count = -(-entry.size // part_bytes(entry.size))
+                if all(1 <= number <= count for number in held):
+                    return upload_id, held
+                self._store.abort_multipart(key, upload_id)
+        return self._store.create_multipart(key, self._metadata), {}
+
+    def _checksum_of(self, entry: FileEntry) -> int:
+        """Read a file without sending it; it must be as sealed."""
+        crc64, size = 0, part_bytes(entry.size)
+        with self._buffers.one() as buffer, self._opened(entry) as opened:
+            for offset in range(0, entry.size, size):
+                self._stop_if_failed()
+                with memoryview(buffer)[: min(size, entry.size - offset)] as view:
+                    crc64 = self._take_in(opened, view, offset, crc64)
+        return crc64
+
+    def _send_parts(self, target: _Target, senders: ThreadPoolExecutor) -> list[SentPart]:
+        """Read in order and hash here, send from the same buffers in the pool."""
+        entry, size = target.entry, part_bytes(target.entry.size)
+        sent: list[SentPart | Future[SentPart]] = []
         try:
-            with open_sealed(self._directory, entry) as descriptor:
-                for number in range(1, -(-entry.size // size) + 1):
-                    buffer = free.get()
-                    _raise_failed(sent)
-                    buffer = bytearray(size) if buffer is None else buffer
-                    expected = min(size, entry.size - (number - 1) * size)
-                    if _fill(descriptor, memoryview(buffer)[:expected]) != expected:
-                        raise _wrong(self._directory, entry, f"{entry.size} bytes", "fewer")
-                    part = _Part(self._prefix + entry.path, upload_id, number, buffer, expected)
-                    sent.append(pool.submit(self._send_part, part, free))
-                    digest.update(memoryview(buffer)[:expected])
-            _compare(self._directory, entry, digest.hexdigest())
-            return _first_failure(sent)
+            with self._opened(entry) as opened:
+                for number, offset in enumerate(range(0, entry.size, size), start=1):
+                    buffer = self._buffers.take()
+                    view = memoryview(buffer)[: min(size, entry.size - offset)]
+                    handed_on = False
+                    try:
+                        self._stop_if_failed()
+                        crc64 = self._take_in(opened, view, offset)
+                        part = _kept(target.held.get(number), view, crc64)
+                        if part is None:
+                            arguments = (target, number, buffer, view, crc64)
+                            sent.append(senders.submit(self._send_part, *arguments))
+                            handed_on = True
+                        else:
+                            sent.append(part)
+                            self._progress.keep(len(view))
+                    finally:
+                        if not handed_on:
+                            view.release()
+                            self._buffers.give_back(buffer)
         finally:
-            for future in sent:
-                future.cancel()
-            wait(sent)
+            wait([part for part in sent if isinstance(part, Future)])
+        return [part.result() if isinstance(part, Future) else part for part in sent]
 
-    def _send_part(self, part: _Part, free: "queue.SimpleQueue[bytearray | None]") -> SentPart:
+    def _send_part(
+        self, target: _Target, number: int, buffer: mmap.mmap, view: memoryview, crc64: int
+    ) -> SentPart:
         try:
-            whole = part.size == len(part.buffer)
-            body = part.buffer if whole else part.buffer[: part.size]
-            sent = self._store.upload_part(part.key, part.upload_id, part.number, body)
+            self._stop_if_failed()
+            part = self._store.upload_part(target.key, target.upload_id, number, view, crc64=crc64)
+            self._progress.add(len(view))
+        except ObjectNotFound as error:
+            gone = StoreUnavailable(f"{error}; a new attempt begins this file anew")
+            self._failures.append(gone)
+            raise gone from error
+        except BaseException as error:
+            if not isinstance(error, _Stopped):
+                self._failures.append(error)
+            raise
         finally:
-            free.put(part.buffer)
-        self._progress.add(part.size)
-        return sent
+            view.release()
+            self._buffers.give_back(buffer)
+        return part
+
+    def _stop_if_failed(self) -> None:
+        if self._failures:
+            raise _Stopped
+
+    def _take_in(self, opened: "_Opened", view: memoryview, offset: int, crc64: int = 0) -> int:
+        """Fill `view` from `offset`, feed it to SHA-256, and return its CRC64NVME.
+
+        Piece by piece, while each is in the processor's cache; the checksum first: what changes in
+        memory from there on, either SHA-256 or the server will find.
+        """
+        for at in range(0, len(view), PIECE_BYTES):
+            piece = view[at : at + PIECE_BYTES]
+            read = fill(opened.descriptor, piece, offset + at)
+            if read != len(piece):
+                expected, found = f"{opened.entry.size} bytes", f"{offset + at + read}"
+                raise wrong_bytes(self._directory, opened.entry, expected, found)
+            crc64 = crc64nvme(piece, crc64)
+            opened.digest.update(piece)
+        return crc64
+
+    @contextmanager
+    def _opened(self, entry: FileEntry) -> Iterator["_Opened"]:
+        """Open a file; when all of it was taken in, compare its digest with the marker's."""
+        with open_sealed(self._directory, entry) as descriptor:
+            opened = _Opened(entry, descriptor, hashlib.sha256())
+            yield opened
+        found = opened.digest.hexdigest()
+        if found != entry.sha256:
+            raise wrong_bytes(self._directory, entry, f"SHA-256 {entry.sha256}", found)
 
 
-def _raise_failed(futures: Sequence["Future[SentPart]"]) -> None:
-    for future in futures:
-        if future.done():
-            future.result()
-
-
-def _first_failure(futures: Sequence["Future[_Sent]"]) -> list[_Sent]:
-    """Wait for all; on a failure cancel what has not begun, wait for the rest, and raise it."""
-    done, pending = wait(futures, return_when=FIRST_EXCEPTION)
-    failures = [failure for future in done if (failure := future.exception())]
-    if failures:
-        for future in pending:
-            future.cancel()
-        wait(pending)
-        raise failures[0]
-    return [future.result() for future in futures]
+def _kept(held: HeldPart | None, view: memoryview, crc64: int) -> SentPart | None:
+    """Return the part that the server holds if its checksum is that of the bytes in `view`."""
+    if held is None or held.size != len(view):
+        return None
+    if held.crc64 is None:
+        # A server that lists no checksums names a part by the MD5 of what it received.
+        digest = hashlib.md5(view, usedforsecurity=False).hexdigest()
+        equal = held.etag.strip('"') == digest
+    else:
+        equal = held.crc64 == crc64
+    return SentPart(held.number, held.etag, crc64, held.size) if equal else None

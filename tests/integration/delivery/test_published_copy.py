@@ -1,20 +1,14 @@
 """Copies in a real object store: one per content, every byte proven, whatever is killed."""
 
-import hashlib
 import os
-import subprocess
-import sys
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from platform_assets.lineage.manifest import MANIFEST_NAME, Manifest, copy_prefix
-from platform_assets.models.checkpoint_directory import judge_checkpoint
+from platform_assets.lineage.manifest import MANIFEST_NAME, copy_prefix
 from platform_assets.models.published_copy import (
     CopyContradicts,
     deliver_copy,
@@ -23,63 +17,21 @@ from platform_assets.models.published_copy import (
 from platform_assets.models.seal import seal
 from platform_assets.models.upload import WrongBytes
 from resources.object_store import StoreUnavailable
+from tests.integration.delivery.copies import (
+    DEADLINE_S,
+    MIB,
+    assert_whole,
+    committed,
+    judged,
+    kill_before,
+    large_checkpoint,
+    unique_checkpoint,
+)
 from tests.integration.lineage.conftest import (  # noqa: F401 - fixtures
     database,
     ledger,
     ledger_server,
 )
-from tests.sample_checkpoints import huggingface_checkpoint
-
-MIB = 2**20
-DEADLINE_S = 120
-
-
-def judged(root, directory):
-    return judge_checkpoint(directory, root, None, datetime.now(UTC))
-
-
-def unique_checkpoint(root, model="tiny", run="one"):
-    """A checkpoint whose bytes no other test has."""
-    directory = huggingface_checkpoint(root, model, run, seal=False)
-    (directory / "chat_template.jinja").write_text(os.urandom(16).hex())
-    seal(str(directory))
-    return judged(root, directory)
-
-
-def large_checkpoint(root, mib, run="large"):
-    """A checkpoint with one safetensors file of about `mib` MiB."""
-    directory = huggingface_checkpoint(root, "tiny", run, seal=False)
-    count = mib * MIB // 4
-    header = b'{"w":{"dtype":"F32","shape":[%d],"data_offsets":[0,%d]}}' % (count, count * 4)
-    with (directory / "model.safetensors").open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        for _ in range(mib):
-            file.write(os.urandom(MIB))
-    seal(str(directory))
-    return judged(root, directory)
-
-
-def committed(store, checkpoint):
-    return [
-        found.key
-        for found in store.list(copy_prefix(checkpoint.model, checkpoint.manifest.tree_digest))
-        if found.key.endswith(MANIFEST_NAME)
-    ]
-
-
-def assert_whole(store, checkpoint):
-    """The copy has a manifest, and every object has the digest that it names."""
-    prefix = copy_prefix(checkpoint.model, checkpoint.manifest.tree_digest)
-    manifest = Manifest.from_bytes(store.get(prefix + MANIFEST_NAME, MIB))
-    assert manifest == checkpoint.manifest
-    for entry in manifest.files:
-        digest = hashlib.sha256()
-        for chunk in store.stream(prefix + entry.path):
-            digest.update(chunk)
-        assert digest.hexdigest() == entry.sha256, entry.path
-    listed = {found.key for found in store.list(prefix)}
-    assert listed == {prefix + e.path for e in manifest.files} | {prefix + MANIFEST_NAME}
-    assert list(store.open_uploads(prefix)) == []
 
 
 def flip(path):
@@ -154,26 +106,7 @@ def test_a_large_file_goes_in_parts_within_bounded_memory(object_store, tmp_path
 @pytest.mark.parametrize("before", ["upload_part", "complete_multipart", "put_if_absent"])
 def test_killed_anywhere_the_next_attempt_completes(object_store, tmp_path, before):
     checkpoint = large_checkpoint(tmp_path, 20)
-    arguments = [
-        tmp_path,
-        checkpoint.directory,
-        object_store.endpoint_url,
-        object_store.bucket,
-        object_store.credentials_file,
-        before,
-    ]
-    process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("publish_once.py"), *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert "STOPPED\n" in process.stdout, "it ended before it could be killed"
-    finally:
-        process.kill()
-        process.wait(DEADLINE_S)
-        process.stdout.close()
+    kill_before(tmp_path, checkpoint, object_store, before)
     assert committed(object_store, checkpoint) == []
     copy = publish_checkpoint(checkpoint, object_store, print)
     assert copy.resumed

@@ -7,14 +7,19 @@ import pytest
 
 from platform_assets.lineage.manifest import FileEntry
 from platform_assets.models.upload import (
+    MAX_FILE_BYTES,
+    MAX_PART_BYTES,
     MAX_PARTS,
     MIB,
     PART_BYTES,
+    FileTooLarge,
     Progress,
+    Upload,
     WrongBytes,
     open_sealed,
     part_bytes,
 )
+from resources.object_store import ObjectStore
 
 
 def entry(path="a.bin", size=5):
@@ -74,10 +79,11 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
         (tmp_path / "a.bin").write_bytes(b"hello again")
 
 
-@pytest.mark.parametrize("size", [1, PART_BYTES + 1, 10 * 2**30, 5 * 2**40])
+@pytest.mark.parametrize("size", [1, PART_BYTES + 1, 10 * 2**30, MAX_FILE_BYTES])
 def test_parts_are_whole_mebibytes_and_never_too_many(size):
     part = part_bytes(size)
     assert part % MIB == 0
+    assert part <= MAX_PART_BYTES
     assert part >= PART_BYTES
     assert -(-size // part) <= MAX_PARTS
 
@@ -91,3 +97,19 @@ def test_progress_tells_rate_and_remaining_time():
     now[0] = 10.0
     progress.add(10 * MIB)
     assert said == ["sent 20 of 100 MiB, 2 MiB/s, 40 s left"]
+
+
+def test_progress_tells_what_was_there_already():
+    said: list[str] = []
+    now = [0.0]
+    progress = Progress(100 * MIB, said.append, clock=lambda: now[0])
+    now[0] = 10.0
+    progress.keep(10 * MIB)
+    assert said == ["sent 10 of 100 MiB (10 MiB were there already), 1 MiB/s, 90 s left"]
+
+
+def test_a_file_that_cannot_be_sent_from_bounded_memory_is_refused_at_once(tmp_path):
+    store = ObjectStore("http://127.0.0.1:9", "models", tmp_path / "never-read.json")
+    upload = Upload(store, "p/", tmp_path, metadata={}, progress=Progress(1, print))
+    with pytest.raises(FileTooLarge, match=r"huge\.bin: expected at most \d+ bytes .* in shards"):
+        upload.send([entry("a.bin"), entry("huge.bin", MAX_FILE_BYTES + 1)])

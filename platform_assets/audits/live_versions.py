@@ -5,21 +5,23 @@ Verification asks for the deployments, retention for everything that is live in 
 
 from dataclasses import dataclass
 
-from platform_assets.lineage.facts import DEPLOYMENT
+from platform_assets.lineage.deployments import deployed, open_deployments
+from platform_assets.lineage.interventions import WAITING
 from platform_assets.lineage.ledger import Fact, Ledger
 from platform_assets.serving.mlserver_endpoint import digest_of
+from platform_assets.serving.standing import waiting_deliveries
 from resources.model_server import ModelNotFound, ModelServer
 
 
 def live_deployment(ledger: Ledger, endpoint: str) -> Fact | None:
     """Return the fact that says what `endpoint` serves now, or None where it serves nothing."""
-    return ledger.latest(DEPLOYMENT, endpoint)
+    found = deployed(ledger, endpoint)
+    return found.fact if found else None
 
 
 def live_deployments(ledger: Ledger) -> dict[str, Fact]:
     """Return the deployment that holds for each endpoint."""
-    latest = {fact.subject: fact for fact in ledger.facts(DEPLOYMENT)}  # the last one holds
-    return dict(sorted(latest.items()))
+    return {name: found.fact for name, found in open_deployments(ledger).items()}
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class LiveContent:
 
 
 def live_content(ledger: Ledger, server: ModelServer) -> list[LiveContent]:
-    """Return all content that the ledger or the server calls live, candidates included.
+    """Return all content that the ledger or the server calls live, or that waits for a person.
 
     Raises:
         ModelServerError: the server cannot be asked; nothing is known then.
@@ -42,6 +44,15 @@ def live_content(ledger: Ledger, server: ModelServer) -> list[LiveContent]:
             str(fact.body["tree_digest"]), str(fact.body["model"]), f"live on endpoint {endpoint}"
         )
         for endpoint, fact in live_deployments(ledger).items()
+    ]
+    found += [
+        LiveContent(
+            str(fact.body["tree_digest"]),
+            str(fact.body["model"]),
+            f"waits for {fact.body['waits_for']} on endpoint {endpoint}",
+        )
+        for endpoint in {fact.subject for fact in ledger.facts(WAITING)}
+        for fact in waiting_deliveries(ledger, endpoint)
     ]
     names = [str(model["name"]) for model in server.index() if model.get("state") == "READY"]
     for name in names:

@@ -77,14 +77,17 @@ def test_killed_in_mid_file_only_missing_parts_are_sent(store, tmp_path):
 
 def test_a_held_part_with_other_bytes_is_replaced(store, tmp_path):
     checkpoint = large_checkpoint(tmp_path, 60)
-    kill_before(tmp_path, checkpoint, store, "upload_part", passing=3)
+    kill_before(tmp_path, checkpoint, store, "upload_part", passing=2)
     upload = only_upload(store, checkpoint)
-    held = [part.number for part in store.held_parts(upload.key, upload.upload_id)]
-    store.upload_part(upload.key, upload.upload_id, held[1], os.urandom(PART_BYTES))
+    held = {part.number for part in store.held_parts(upload.key, upload.upload_id)}
+    assert len(held) == 2
+    # One that was not sent yet: SeaweedFS goes on listing the first of two sent under one number.
+    wrong = next(number for number in range(1, 8) if number not in held)
+    store.upload_part(upload.key, upload.upload_id, wrong, os.urandom(PART_BYTES))
     store.parts.clear()
     copy = publish_checkpoint(checkpoint, store, print)
-    assert held[1] in store.parts
-    assert not {held[0], held[2]} & set(store.parts)
+    assert wrong in store.parts
+    assert not held & set(store.parts)
     assert copy.kept_bytes // PART_BYTES == 2
     assert_whole(store, checkpoint)
 

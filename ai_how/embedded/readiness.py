@@ -50,27 +50,23 @@ def postgresql(server: PostgresqlServer) -> None:
 
 def http(url: str) -> None:
     """A GET is answered with 200."""
-    try:
-        with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
-            status = client.get(url).status_code
-    except httpx.HTTPError as error:
-        message = f"{url}: {type(error).__name__}: {error}"
-        raise NotReady(message) from error
-    if status != httpx.codes.OK:
-        message = f"{url}: expected 200, found {status}"
-        raise NotReady(message)
+    _answers(url, httpx.codes.OK)
 
 
 def seaweedfs(url: str) -> None:
     """S3 answers, and refuses us who show no key."""
+    _answers(url, httpx.codes.FORBIDDEN)
+
+
+def _answers(url: str, expected: httpx.codes) -> None:
     try:
         with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
             status = client.get(url).status_code
     except httpx.HTTPError as error:
         message = f"{url}: {type(error).__name__}: {error}"
         raise NotReady(message) from error
-    if status != httpx.codes.FORBIDDEN:
-        message = f"{url}: expected 403 without a key, found {status}"
+    if status != expected:
+        message = f"{url}: expected {expected:d}, found {status}"
         raise NotReady(message)
 
 

@@ -18,7 +18,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a rule found; `file`, `line` and `column` (from 1) where the place is known."""
+    """One thing that a rule found; file, line and column (from 1) where the place is known."""
 
     rule: str
     severity: Severity

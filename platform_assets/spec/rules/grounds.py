@@ -6,6 +6,28 @@ from datetime import date
 
 from platform_assets.spec.findings import Finding
 from platform_assets.spec.model.estate import Estate
+from platform_assets.spec.pci_names import PciNames
+
+
+@dataclass(frozen=True)
+class HostCapacity:
+    """What the host has, for those keys that the estate leaves out: cores, GiB, number of GPUs."""
+
+    cpu_cores: int
+    memory_gib: float
+    disk_gib: float
+    gpus: int
+
+
+@dataclass(frozen=True)
+class HostDevice:
+    """A PCI function as the host sees it; ids are four lower-case hex digits."""
+
+    address: str
+    vendor_id: str
+    device_id: str
+    is_gpu: bool
+    iommu_group: int | None
 
 
 @dataclass(frozen=True)
@@ -13,6 +35,9 @@ class Grounds:
     """Facts and tables; what is None was not asked, and rules that need it say so."""
 
     today: date
+    capacity: HostCapacity | None = None
+    devices: tuple[HostDevice, ...] | None = None
+    pci_names: PciNames | None = None
 
 
 Rule = Callable[[Estate, Grounds], Iterable[Finding]]

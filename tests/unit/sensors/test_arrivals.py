@@ -86,7 +86,8 @@ def estate(tmp_path, answering_url):
         dagster_url=answering_url,
     )
     return AppliedEstate(
-        name="local",
+        declared={"metadata": {"name": "local"}},
+        source=Path("estate.yaml"),
         checkpoint_root=tmp_path / "root",
         serving_file=tmp_path / "serving.yaml",
         state=tmp_path / "state",

@@ -12,6 +12,7 @@ import dagster as dg
 
 from ai_how.executor import in_process_with_identity
 from platform_assets.audits import live_verification, retention_job
+from platform_assets.infrastructure import estate as estate_asset
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models import published_copy, registered_version, trained_checkpoint
 from platform_assets.services import mlflow as mlflow_service
@@ -19,10 +20,19 @@ from platform_assets.services import model_server as model_server_service
 from platform_assets.services import object_store as object_store_service
 from platform_assets.serving import delivery_job, endpoint, intervention_jobs, live_endpoints
 from platform_assets.spec.applied import AppliedEstate
+from resources.host import Host
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
-from sensors import arrivals, dead_runs, drift, failures, promotions, verification
+from sensors import (
+    arrivals,
+    dead_runs,
+    drift,
+    estate_file,
+    failures,
+    promotions,
+    verification,
+)
 
 MODELS_BUCKET = "models"
 
@@ -37,6 +47,7 @@ class Connections:
     mlflow: Mlflow
     model_server: ModelServer
     ledger: Ledger
+    host: Host
 
 
 def connections(applied: AppliedEstate) -> Connections:
@@ -53,6 +64,7 @@ def connections(applied: AppliedEstate) -> Connections:
         mlflow=Mlflow(addresses.mlflow_url, applied.secrets / "mlflow-credentials.ini"),
         model_server=ModelServer(addresses.model_server_url),
         ledger=Ledger(applied.database_url("ledger_writer", "ledger")),
+        host=Host(),
     )
 
 
@@ -73,13 +85,20 @@ def build_defs(
         live_verification,
     ]
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(modules),
-        asset_checks=dg.load_asset_checks_from_modules(modules),
+        assets=[
+            estate_asset.estate_asset_of(estate),
+            *dg.load_assets_from_modules(modules),
+        ],
+        asset_checks=[
+            estate_asset.estate_findings,
+            *dg.load_asset_checks_from_modules(modules),
+        ],
         jobs=[
             delivery_job.deliver_checkpoint,
             *intervention_jobs.JOBS,
             live_verification.verify_live_models,
             retention_job.apply_retention_job,
+            estate_asset.judge_estate,
         ],
         schedules=[verification.hourly_verification],
         sensors=[
@@ -88,6 +107,7 @@ def build_defs(
             promotions.promotions,
             dead_runs.dead_runs,
             drift.live_endpoints_drift,
+            estate_file.estate_edited,
         ],
         resources=resources,
         executor=in_process_with_identity,

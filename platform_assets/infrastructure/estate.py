@@ -23,6 +23,7 @@ from platform_assets.spec.model.estate import Estate
 from resources.host import Host
 
 LOGIC_VERSION = "1"
+CHECK_NAME = "findings"
 
 
 def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
@@ -95,17 +96,27 @@ def machine_table(estate: Estate) -> dg.TableMetadataValue:
     )
 
 
-def estate_definitions(
-    applied: AppliedEstate,
-) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
-    """Return the asset of the applied estate, out of date when another one was applied, and its check."""
+judge_estate = dg.define_asset_job(
+    "judge_estate",
+    selection=dg.AssetSelection.checks(dg.AssetCheckKey(keys.ESTATE, CHECK_NAME)),
+    description="Judges the estate's file as it is now. Read-only.",
+)
+
+
+def code_version(applied: AppliedEstate) -> str:
+    """Return the code version of the asset of `applied`: it names everything that is declared."""
+    return f"{LOGIC_VERSION}-{applied.part_digest()}"
+
+
+def estate_asset_of(applied: AppliedEstate) -> dg.AssetsDefinition:
+    """Return the asset of `applied`; another estate makes it out of date."""
 
     @dg.asset(
         key=keys.ESTATE,
         group_name="infrastructure",
         kinds={"yaml"},
         owners=[keys.OWNER],
-        code_version=f"{LOGIC_VERSION}-{applied.part_digest()}",
+        code_version=code_version(applied),
     )
     def estate_asset() -> dg.MaterializeResult[None]:
         """The applied estate: machines, networks, GPUs and services that one YAML file declares.
@@ -123,15 +134,18 @@ def estate_definitions(
             }
         )
 
-    @dg.asset_check(
-        asset=keys.ESTATE, name="findings", description="What the rules find in the file."
-    )
-    def findings(host: dg.ResourceParam[Host]) -> dg.AssetCheckResult:
-        """Judge the file as it is now, with the host as it is now."""
-        try:
-            judged = judge_estate_file(applied.source, os.environ, real_grounds(host))
-        except EstateUnreadable as error:
-            return dg.AssetCheckResult(passed=False, description=str(error))
-        return file_check(applied, judged)
+    return estate_asset
 
-    return estate_asset, findings
+
+@dg.asset_check(
+    asset=keys.ESTATE, name=CHECK_NAME, description="What the rules find in the estate's file."
+)
+def estate_findings(
+    estate: dg.ResourceParam[AppliedEstate], host: dg.ResourceParam[Host]
+) -> dg.AssetCheckResult:
+    """Judge the file as it is now, with the host as it is now."""
+    try:
+        judged = judge_estate_file(estate.source, os.environ, real_grounds(host))
+    except EstateUnreadable as error:
+        return dg.AssetCheckResult(passed=False, description=str(error))
+    return file_check(estate, judged)

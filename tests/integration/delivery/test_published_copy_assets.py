@@ -1,6 +1,7 @@
 """The assets from checkpoint to version, materialized by Dagster over real systems."""
 
 import secrets
+from pathlib import Path
 
 import dagster as dg
 import pytest

@@ -1,6 +1,7 @@
 """The definitions load from an applied estate without contacting anything."""
 
 import itertools
+from pathlib import Path
 
 import dagster as dg
 import pytest

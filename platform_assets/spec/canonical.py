@@ -25,9 +25,8 @@ def _shown(value: object, shape: Shape | None, *, hidden: bool = False) -> objec
     if shape is None or shape.is_secret:
         return value
     if isinstance(value, dict):
-        free = shape.part is None and (shape.value is None or shape.value.is_anything)
         return {
-            key: _shown(content, shape.under(key), hidden=hidden or (free and names_a_secret(key)))
+            key: _shown(content, shape.under(key), hidden=hidden or (shape.takes_anything and names_a_secret(key)))
             for key, content in value.items()
         }
     if isinstance(value, list):

@@ -32,6 +32,11 @@ class Shape:
         """Whether it is text, a number, or something that is taken as it is."""
         return self.part is None and self.item is None and self.value is None
 
+    @property
+    def takes_anything(self) -> bool:
+        """Whether it is a mapping whose keys and values are taken as they are."""
+        return self.part is None and (self.is_anything or (self.value or self).is_anything)
+
     def under(self, step: str | int) -> "Shape | None":
         """Return the shape under a key or position; None where the model knows nothing."""
         if self.is_anything:

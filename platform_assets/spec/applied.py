@@ -98,12 +98,12 @@ class AppliedEstate(BaseModel):
         )
 
 
-def digest_of(declared: Any) -> str:
+def digest_of(declared: object) -> str:
     """Return the first 12 hex digits of the SHA-256 of the RFC 8785 form of plain data."""
-    return hashlib.sha256(rfc8785.dumps(declared)).hexdigest()[:12]
+    return hashlib.sha256(rfc8785.dumps(declared)).hexdigest()[:12]  # type: ignore[arg-type]
 
 
-def _at(declared: Any, path: tuple[str, ...]) -> Any:
+def _at(declared: object, path: tuple[str, ...]) -> object:
     for key in path:
         declared = declared.get(key) if isinstance(declared, dict) else None
     return declared

@@ -26,7 +26,11 @@ def _shown(value: object, shape: Shape | None, *, hidden: bool = False) -> objec
         return value
     if isinstance(value, dict):
         return {
-            key: _shown(content, shape.under(key), hidden=hidden or (shape.takes_anything and names_a_secret(key)))
+            key: _shown(
+                content,
+                shape.under(key),
+                hidden=hidden or (shape.takes_anything and names_a_secret(key)),
+            )
             for key, content in value.items()
         }
     if isinstance(value, list):

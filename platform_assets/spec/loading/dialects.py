@@ -69,9 +69,7 @@ def _tidy(node: Node, part: type[Declared], path: Path, reading: Reading) -> Non
             child.gone = True
 
 
-def _tell_unknown(
-    node: Node, key: str, understood: set[str], path: Path, reading: Reading
-) -> None:
+def _tell_unknown(node: Node, key: str, understood: set[str], path: Path, reading: Reading) -> None:
     """Tell an unknown key; the rest is judged as if the key that it resembles had been meant."""
     child = node.keys[key]
     near = difflib.get_close_matches(key, sorted(understood), n=1)

@@ -141,9 +141,7 @@ def _cloud(node: Node, path: Path, reading: Reading) -> None:
     groups = [(key, node.keys.pop(key)) for key in ("workers", "worker_nodes") if key in node.keys]
     if groups:
         nodes = [
-            machine
-            for key, group in groups
-            for machine in workers(group, (*path, key), reading)
+            machine for key, group in groups for machine in workers(group, (*path, key), reading)
         ]
         name_all(nodes, worker_kind)
         node.keys["workers"] = groups[0][1].beside(nodes)

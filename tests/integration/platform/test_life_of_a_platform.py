@@ -17,6 +17,8 @@ import pytest
 
 from ai_how.embedded.layout import MARK
 from ai_how.embedded.ports import ephemeral_range
+from ai_how.reload import ensure_loaded
+from ai_how.runs import Dagster
 from resources.object_store import ObjectStore
 from resources.postgresql import PostgresqlServer
 from resources.process import end_processes, marked_processes, port_is_free, processes_in

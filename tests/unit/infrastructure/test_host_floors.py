@@ -48,14 +48,18 @@ def test_without_iommu(tmp_path):
     assert not_holding("no_iommu", tmp_path) == [
         (
             "error",
-            "Room for images: wanted 745 GiB free (800 GB), found 313 of 915 GiB under "
-            "/var/lib/libvirt/images",
+            (
+                "Room for images: wanted 745 GiB free (800 GB), found 313 of 915 GiB under "
+                "/var/lib/libvirt/images"
+            ),
             "free some, or mount a larger disk at /var/lib/libvirt/images",
         ),
         (
             "error",
-            "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA AD102 "
-            "[GeForce RTX 4090]",
+            (
+                "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA AD102 "
+                "[GeForce RTX 4090]"
+            ),
             "another GPU, Volta or newer; without any, serve on CPUs alone",
         ),
         (
@@ -71,8 +75,10 @@ def test_without_iommu(tmp_path):
         (
             "error",
             "IOMMU: wanted on, found no group: it is off",
-            "enable Intel VT-d or AMD-Vi in the firmware, add intel_iommu=on iommu=pt to the "
-            "kernel's command line, restart",
+            (
+                "enable Intel VT-d or AMD-Vi in the firmware, add intel_iommu=on iommu=pt to the "
+                "kernel's command line, restart"
+            ),
         ),
         (
             "error",
@@ -82,8 +88,10 @@ def test_without_iommu(tmp_path):
         (
             "warning",
             "GPU drivers: wanted vfio-pci, or none, found 0000:01:00.0 nvidia",
-            "`options vfio-pci ids=10de:2684` in /etc/modprobe.d/vfio.conf, initramfs, restart; "
-            "the host's screen needs another one",
+            (
+                "`options vfio-pci ids=10de:2684` in /etc/modprobe.d/vfio.conf, initramfs, restart; "
+                "the host's screen needs another one"
+            ),
         ),
         (
             "warning",
@@ -107,14 +115,18 @@ def test_with_nouveau_bound(tmp_path):
     assert not_holding("nouveau_bound", tmp_path) == [
         (
             "error",
-            "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA GA102GL "
-            "[RTX A6000], 0000:02:00.0 NVIDIA GP102 [GeForce GTX 1080 Ti]",
+            (
+                "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA GA102GL "
+                "[RTX A6000], 0000:02:00.0 NVIDIA GP102 [GeForce GTX 1080 Ti]"
+            ),
             "another GPU, Volta or newer; without any, serve on CPUs alone",
         ),
         (
             "error",
-            "Operating system: wanted Debian 13+ or Ubuntu 22.04+, found Debian GNU/Linux 12 "
-            "(bookworm)",
+            (
+                "Operating system: wanted Debian 13+ or Ubuntu 22.04+, found Debian GNU/Linux 12 "
+                "(bookworm)"
+            ),
             "upgrade to Debian 13 or later",
         ),
         (
@@ -135,15 +147,21 @@ def test_with_nouveau_bound(tmp_path):
         (
             "error",
             "nouveau: wanted never loaded, found bound to 0000:01:00.0, 0000:02:00.0",
-            "`blacklist nouveau` in /etc/modprobe.d/nouveau.conf, sudo update-initramfs -u, "
-            "restart",
+            (
+                "`blacklist nouveau` in /etc/modprobe.d/nouveau.conf, sudo update-initramfs -u, "
+                "restart"
+            ),
         ),
         (
             "warning",
-            "GPU drivers: wanted vfio-pci, or none, found 0000:01:00.0 nouveau, 0000:02:00.0 "
-            "nouveau",
-            "`options vfio-pci ids=10de:1b06,10de:2230` in /etc/modprobe.d/vfio.conf, initramfs, "
-            "restart; the host's screen needs another one",
+            (
+                "GPU drivers: wanted vfio-pci, or none, found 0000:01:00.0 nouveau, 0000:02:00.0 "
+                "nouveau"
+            ),
+            (
+                "`options vfio-pci ids=10de:1b06,10de:2230` in /etc/modprobe.d/vfio.conf, initramfs, "
+                "restart; the host's screen needs another one"
+            ),
         ),
         (
             "error",
@@ -157,8 +175,10 @@ def test_with_nouveau_bound(tmp_path):
         ),
         (
             "error",
-            "Port 53: wanted free for libvirt's networks, found all addresses taken by dnsmasq "
-            "(tcp), dnsmasq (udp)",
+            (
+                "Port 53: wanted free for libvirt's networks, found all addresses taken by dnsmasq "
+                "(tcp), dnsmasq (udp)"
+            ),
             "let it listen on addresses it names (dnsmasq: bind-dynamic; BIND: listen-on)",
         ),
     ]
@@ -168,8 +188,10 @@ def test_with_a_group_shared_by_gpu_and_network_card(tmp_path):
     assert not_holding("shared_group", tmp_path) == [
         (
             "error",
-            "GPU isolation: wanted an IOMMU group of its own, found 0000:06:00.0 in 16 with "
-            "0000:05:00.0 Intel Corporation Ethernet Controller I225-V",
+            (
+                "GPU isolation: wanted an IOMMU group of its own, found 0000:06:00.0 in 16 with "
+                "0000:05:00.0 Intel Corporation Ethernet Controller I225-V"
+            ),
             "another slot (one wired to the CPU), or ACS in the firmware; a group goes as a whole",
         ),
         (

@@ -57,8 +57,8 @@ def test_without_iommu(tmp_path):
         (
             "error",
             (
-                "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA AD102 "
-                "[GeForce RTX 4090]"
+                "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA "
+                "AD102 [GeForce RTX 4090]"
             ),
             "another GPU, Volta or newer; without any, serve on CPUs alone",
         ),
@@ -89,8 +89,8 @@ def test_without_iommu(tmp_path):
             "warning",
             "GPU drivers: wanted vfio-pci, or none, found 0000:01:00.0 nvidia",
             (
-                "`options vfio-pci ids=10de:2684` in /etc/modprobe.d/vfio.conf, initramfs, restart; "
-                "the host's screen needs another one"
+                "`options vfio-pci ids=10de:2684` in /etc/modprobe.d/vfio.conf, initramfs, "
+                "restart; the host's screen needs another one"
             ),
         ),
         (
@@ -116,8 +116,8 @@ def test_with_nouveau_bound(tmp_path):
         (
             "error",
             (
-                "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA GA102GL "
-                "[RTX A6000], 0000:02:00.0 NVIDIA GP102 [GeForce GTX 1080 Ti]"
+                "GPUs: wanted 2 by NVIDIA, compute capability 7.0+, found 0000:01:00.0 NVIDIA "
+                "GA102GL [RTX A6000], 0000:02:00.0 NVIDIA GP102 [GeForce GTX 1080 Ti]"
             ),
             "another GPU, Volta or newer; without any, serve on CPUs alone",
         ),
@@ -159,8 +159,8 @@ def test_with_nouveau_bound(tmp_path):
                 "nouveau"
             ),
             (
-                "`options vfio-pci ids=10de:1b06,10de:2230` in /etc/modprobe.d/vfio.conf, initramfs, "
-                "restart; the host's screen needs another one"
+                "`options vfio-pci ids=10de:1b06,10de:2230` in /etc/modprobe.d/vfio.conf, "
+                "initramfs, restart; the host's screen needs another one"
             ),
         ),
         (

@@ -13,6 +13,7 @@ import dagster as dg
 from ai_how.executor import in_process_with_identity
 from platform_assets.audits import live_verification, retention_job
 from platform_assets.infrastructure import estate as estate_asset
+from platform_assets.infrastructure import gpu_inventory, host_facts
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models import published_copy, registered_version, trained_checkpoint
 from platform_assets.services import mlflow as mlflow_service
@@ -74,6 +75,8 @@ def build_defs(
     """Return the definitions of `estate`; tests put other connections in by name."""
     resources = {**vars(connections(estate)), **(resource_overrides or {})}
     modules = [
+        host_facts,
+        gpu_inventory,
         trained_checkpoint,
         published_copy,
         registered_version,

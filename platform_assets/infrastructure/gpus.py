@@ -32,7 +32,7 @@ class Gpu:
     iommu_group: int | None
     companions: tuple[str, ...]  # its own functions and bridges
     strangers: tuple[str, ...]  # devices that would have to go to the guest as well
-    holders: tuple[str, ...]  # programs that have one of its device files open
+    nodes: tuple[str, ...]  # its device files
     drew_boot_screen: bool
 
     @property
@@ -47,15 +47,15 @@ class Gpu:
 
 
 def gpus(facts: HostFacts, names: PciNames | None) -> list[Gpu]:
-    """Return the host's GPUs by address; holders are as far as they can be seen.
+    """Return the host's GPUs by address.
 
     Raises:
-        FactUnread: PCI devices, IOMMU groups or processes are not known.
+        FactUnread: PCI devices or IOMMU groups are not known.
     """
     devices = {device.address: device for device in known(facts.pci_devices)}
     groups = {group.number: group.addresses for group in known(facts.iommu_groups)}
     return [
-        _gpu(device, devices, _group_of(device, groups), facts, names)
+        _gpu(device, devices, _group_of(device, groups), names)
         for device in devices.values()
         if device.class_id.startswith(_DISPLAY) and device.vendor_id in (NVIDIA, AMD)
     ]
@@ -65,7 +65,6 @@ def _gpu(
     device: PciDevice,
     devices: dict[str, PciDevice],
     group: tuple[str, ...],
-    facts: HostFacts,
     names: PciNames | None,
 ) -> Gpu:
     others = [address for address in group if address != device.address]
@@ -79,7 +78,7 @@ def _gpu(
         iommu_group=device.iommu_group,
         companions=tuple(own),
         strangers=tuple(address for address in others if address not in own),
-        holders=_holders(device, facts),
+        nodes=device.nodes,
         drew_boot_screen=device.drew_boot_screen,
     )
 
@@ -93,11 +92,16 @@ def _belongs(other: PciDevice | None, gpu: PciDevice) -> bool:
     return other is not None and (other.slot == gpu.slot or other.class_id.startswith(_BRIDGE))
 
 
-def _holders(device: PciDevice, facts: HostFacts) -> tuple[str, ...]:
+def holders(gpu: Gpu, facts: HostFacts) -> tuple[str, ...]:
+    """Return the programs, with process id, that are seen to have one of its device files open.
+
+    Raises:
+        FactUnread: the processes are not known.
+    """
     held = {
         f"{one.program} ({one.pid})"
         for one in known(facts.processes).open_devices
-        if one.node in device.nodes
+        if one.node in gpu.nodes
     }
     return tuple(sorted(held))
 

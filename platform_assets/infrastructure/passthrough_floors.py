@@ -5,7 +5,7 @@ https://libvirt.org/formatdomain.html#host-device-assignment
 """
 
 from platform_assets.infrastructure.floor import Judgement, Rule, Verdict
-from platform_assets.infrastructure.gpus import NVIDIA, Gpu, device_name, gpus
+from platform_assets.infrastructure.gpus import NVIDIA, Gpu, device_name, gpus, holders
 from platform_assets.spec.pci_names import PciNames
 from resources.host import HostFacts, known
 
@@ -70,6 +70,10 @@ def _isolation(facts: HostFacts, names: PciNames | None) -> Judgement:
     if not known(facts.iommu_groups):
         remedy = "switch the IOMMU on first, as said above"
         return Judgement(Verdict.FAILS, "no group: the IOMMU is off", remedy)
+    outside = [gpu.address for gpu in found if gpu.iommu_group is None]
+    if outside:
+        remedy = "another slot: the IOMMU does not watch this one"
+        return Judgement(Verdict.FAILS, f"{', '.join(outside)} in no group", remedy)
     shared = [gpu for gpu in found if gpu.strangers]
     if not shared:
         each = ", ".join(f"{gpu.address} in {gpu.iommu_group}" for gpu in found)
@@ -134,7 +138,9 @@ def _gpu_holders(facts: HostFacts, names: PciNames | None) -> Judgement:
     found = _nvidia(facts, names)
     if not found:
         return Judgement(Verdict.HOLDS, _NO_GPU)
-    held = [(gpu, holder, holder.startswith("qemu")) for gpu in found for holder in gpu.holders]
+    held = [
+        (gpu, holder, holder.startswith("qemu")) for gpu in found for holder in holders(gpu, facts)
+    ]
     each = "; ".join(f"{gpu.address} by {holder}" for gpu, holder, _ in held)
     if any(not is_guest for *_, is_guest in held):
         remedy = (

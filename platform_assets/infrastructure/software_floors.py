@@ -100,7 +100,7 @@ def _groups(facts: HostFacts, _names: PciNames | None) -> Judgement:
     if groups.is_root:
         return Judgement(Verdict.HOLDS, "root, who needs none")
     missing = [name for name in _GROUPS if name not in groups.now]
-    found = f"{groups.user} is in {', '.join(groups.now) or 'none'}"
+    found = f"{groups.user} is not in {', '.join(missing)}"
     if not missing:
         return Judgement(Verdict.HOLDS, ", ".join(_GROUPS))
     if set(missing) <= set(groups.next_login):

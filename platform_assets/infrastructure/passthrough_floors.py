@@ -57,7 +57,7 @@ def _iommu(facts: HostFacts, _names: PciNames | None) -> Judgement:
     remedy = "enable Intel VT-d or AMD-Vi in the firmware"
     if cpu.is_virtual:
         remedy = "this is a virtual machine: let its hypervisor give it a virtual IOMMU"
-    elif cpu.virtualization == "vmx" and "intel_iommu=on" not in known(facts.command_line):
+    elif cpu.virtualization == "vmx" and "intel_iommu=on" not in known(facts.iommu_parameters):
         remedy += ", add intel_iommu=on iommu=pt to the kernel's command line, restart"
     return Judgement(Verdict.FAILS, "no group: it is off", remedy)
 

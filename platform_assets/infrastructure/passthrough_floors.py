@@ -68,7 +68,7 @@ def _isolation(facts: HostFacts, names: PciNames | None) -> Judgement:
         return Judgement(Verdict.HOLDS, _NO_GPU)
     devices = {device.address: device for device in known(facts.pci_devices)}
     if not known(facts.iommu_groups):
-        remedy = "switch the IOMMU on first, as said above"
+        remedy = "switch the IOMMU on first: see the floor IOMMU"
         return Judgement(Verdict.FAILS, "no group: the IOMMU is off", remedy)
     outside = [gpu.address for gpu in found if gpu.iommu_group is None]
     if outside:

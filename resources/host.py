@@ -90,7 +90,7 @@ class HostFacts:
     network_cards: tuple[NetworkCard, ...] | Unread
     os: OsRelease | Unread
     kernel: str | Unread
-    command_line: str | Unread
+    iommu_parameters: tuple[str, ...] | Unread
     modules: tuple[str, ...] | Unread
     blacklisted: tuple[str, ...] | Unread
     kvm: Kvm | Unread
@@ -178,7 +178,7 @@ class Host:
             network_cards=_read(lambda: files.read_network_cards(root)),
             os=_read(lambda: files.read_os_release(root)),
             kernel=_read(lambda: files.text_of(proc / "sys/kernel/osrelease")),
-            command_line=_read(lambda: files.text_of(proc / "cmdline")),
+            iommu_parameters=_read(lambda: files.read_iommu_parameters(root)),
             modules=_read(lambda: files.read_modules(root)),
             blacklisted=_read(lambda: files.read_blacklisted(root)),
             kvm=_read(lambda: _kvm(root)),

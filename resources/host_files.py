@@ -186,6 +186,15 @@ def _blacklisted_in(text: str) -> set[str]:
     return names
 
 
+def read_iommu_parameters(root: Path) -> tuple[str, ...]:
+    """Return what the kernel's command line says of the IOMMU; the rest of it is nobody's business.
+
+    https://docs.kernel.org/admin-guide/kernel-parameters.html
+    """
+    words = text_of(root / "proc/cmdline").split()
+    return tuple(word for word in words if re.match(r"(?:intel_|amd_)?iommu=", word))
+
+
 def read_nvidia_driver(root: Path) -> str | None:
     """Return the version of NVIDIA's own driver if it is loaded, else None.
 

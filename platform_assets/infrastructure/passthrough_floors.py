@@ -57,7 +57,7 @@ def _iommu(facts: HostFacts, _names: PciNames | None) -> Judgement:
     remedy = "enable Intel VT-d or AMD-Vi in the firmware"
     if cpu.is_virtual:
         remedy = "this is a virtual machine: let its hypervisor give it a virtual IOMMU"
-    elif cpu.virtualization == "vmx" and "intel_iommu=on" not in known(facts.command_line):
+    elif cpu.virtualization == "vmx" and "intel_iommu=on" not in known(facts.iommu_parameters):
         remedy += ", add intel_iommu=on iommu=pt to the kernel's command line, restart"
     return Judgement(Verdict.FAILS, "no group: it is off", remedy)
 
@@ -68,7 +68,7 @@ def _isolation(facts: HostFacts, names: PciNames | None) -> Judgement:
         return Judgement(Verdict.HOLDS, _NO_GPU)
     devices = {device.address: device for device in known(facts.pci_devices)}
     if not known(facts.iommu_groups):
-        remedy = "switch the IOMMU on first, as said above"
+        remedy = "switch the IOMMU on first: see the floor IOMMU"
         return Judgement(Verdict.FAILS, "no group: the IOMMU is off", remedy)
     outside = [gpu.address for gpu in found if gpu.iommu_group is None]
     if outside:

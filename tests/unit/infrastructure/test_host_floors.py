@@ -83,7 +83,7 @@ def test_without_iommu(tmp_path):
         (
             "error",
             "GPU isolation: wanted an IOMMU group of its own, found no group: the IOMMU is off",
-            "switch the IOMMU on first, as said above",
+            "switch the IOMMU on first: see the floor IOMMU",
         ),
         (
             "warning",

@@ -68,6 +68,7 @@ def test_the_workstation(tmp_path):
     assert facts.network_cards == (NetworkCard("enp36s0f0", 10000), NetworkCard("enp36s0f1", None))
     assert facts.os == OsRelease("debian", "13", "Debian GNU/Linux 13 (trixie)")
     assert facts.kernel == "6.12.48+deb13-amd64"
+    assert facts.iommu_parameters == ("iommu=pt",)
     assert facts.modules == ("kvm", "kvm_amd", "vfio_pci")
     assert facts.blacklisted == ("nouveau",)
     assert facts.kvm == Kvm(present=True, accessible=True)
@@ -125,11 +126,11 @@ def test_an_empty_world_is_unread_not_empty(tmp_path):
     told = unread(Host(tmp_path, run=lambda _command: None, room=measured_room).facts())
     assert sorted(told) == [
         "blacklisted",
-        "command_line",
         "cpu",
         "disks",
         "groups",
         "iommu_groups",
+        "iommu_parameters",
         "kernel",
         "kvm",
         "memory_gib",

@@ -104,7 +104,7 @@ def _left_to_host(
         Severity.ERROR,
         passed.path,
         f"IOMMU group {group} is split: {passed.address} goes to {passed.owner}, "
-        f"{', '.join(shown)} stay with the host",
+        f"left with the host: {', '.join(shown)}",
         "pass them through, too, or put the card into another slot",
     )
 

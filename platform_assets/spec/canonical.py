@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from platform_assets.spec.loading.references import whole_reference
 from platform_assets.spec.model.base import HIDDEN
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.model.shapes import ROOT, Shape
@@ -25,11 +26,15 @@ def _shown(value: object, shape: Shape | None, *, hidden: bool = False) -> objec
     if shape is None or shape.is_secret:
         return value
     if isinstance(value, dict):
-        free = shape.part is None and (shape.value is None or shape.value.is_anything)
         return {
-            key: _shown(content, shape.under(key), hidden=hidden or (free and names_a_secret(key)))
+            key: _shown(
+                content,
+                shape.under(key),
+                hidden=hidden or (shape.takes_anything and names_a_secret(key)),
+            )
             for key, content in value.items()
         }
     if isinstance(value, list):
         return [_shown(item, shape.under(0), hidden=hidden) for item in value]
-    return HIDDEN if hidden and isinstance(value, str) else value
+    is_literal = isinstance(value, str) and whole_reference(value) is None
+    return HIDDEN if hidden and is_literal else value

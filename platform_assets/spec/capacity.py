@@ -37,8 +37,14 @@ Amounts = dict[Resource, float]
 
 def amount(resource: Resource, value: float) -> str:
     """Return an amount as people read it: `36 cores`, `92 GiB memory`, `2 GPUs`."""
-    unit = f"{resource.unit} " if resource.unit else ""
-    return f"{round(value, 2):g} {unit}{resource}"
+    if resource.unit:
+        return f"{number(value)} {resource.unit} {resource}"
+    return f"{number(value)} {resource.removesuffix('s') if value == 1 else resource}"
+
+
+def number(value: float) -> str:
+    """Return a number with at most two decimals, and none that are not needed."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from platform_assets.spec.capacity import (
     Share,
     amount,
     capacity_plan,
+    number,
 )
 from platform_assets.spec.devices import full_name
 from platform_assets.spec.findings import Finding, Path, Severity, not_checked
@@ -55,9 +56,11 @@ def host_capacity(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
 
 def _too_much(plan: CapacityPlan, scope: Scope, host: HostAmount, share: Share) -> Finding:
     there, wanted = share.available or 0.0, amount(share.resource, share.wanted)
-    who = "all disks" if share.resource is Resource.DISK else f"machines of {scope.name}"
+    running = " and ".join(scope.clusters)
+    who = "all disks" if share.resource is Resource.DISK else f"machines of {running}"
     message = f"{who} want {wanted}, but the host has {_has(host)}: "
-    message += f"{amount(share.resource, share.wanted - there)} too much"
+    message += f"{amount(share.resource, share.wanted - there)} too "
+    message += "much" if share.resource.unit else "many"
     key = _KEYS[share.resource][0]
     path: Path = ("host", key) if host.source == "estate" else ("host",)
     return Finding(
@@ -69,8 +72,9 @@ def _has(host: HostAmount) -> str:
     """Say what there is for machines, and how that comes about."""
     parts = [amount(host.resource, host.available or 0.0)]
     if host.reserve or host.overcommit != 1:
-        parts.append(f"for machines ({round(host.total or 0.0, 2):g} less {host.reserve:g} kept")
-        parts[-1] += f", times {host.overcommit:g})" if host.overcommit != 1 else ")"
+        times = f", times {number(host.overcommit)}" if host.overcommit != 1 else ""
+        total, kept = number(host.total or 0.0), number(host.reserve)
+        parts.append(f"for machines ({total} less {kept} kept{times})")
     return " ".join(parts)
 
 
@@ -83,7 +87,9 @@ def _remedy(plan: CapacityPlan, scope: Scope, host: HostAmount, share: Share) ->
     if share.resource is not Resource.GPU and kept > 0:
         factor = math.ceil(share.wanted / kept * 100) / 100
         if factor <= _MOST_OVERCOMMIT:
-            ways.append(f"promise more with host.overcommit.{_KEYS[host.resource][1]}: {factor:g}")
+            ways.append(
+                f"promise more with host.overcommit.{_KEYS[host.resource][1]}: {number(factor)}"
+            )
     if share.resource is Resource.GPU:
         ways.append("give fewer GPUs away")
     else:
@@ -144,9 +150,11 @@ def node_sizes(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
             yield _small(placed, "cpu_cores", f"{machine.cpu_cores} core", "2 cores")
         floor = 2 if control else 1
         if machine.memory_gb < floor:
-            yield _small(placed, "memory_gb", f"{machine.memory_gb:g} GiB memory", f"{floor} GiB")
+            yield _small(
+                placed, "memory_gb", f"{number(machine.memory_gb)} GiB memory", f"{floor} GiB"
+            )
         if machine.disk_gb < 20:
-            yield _small(placed, "disk_gb", f"{machine.disk_gb:g} GiB disk", "20 GiB")
+            yield _small(placed, "disk_gb", f"{number(machine.disk_gb)} GiB disk", "20 GiB")
 
 
 def _small(placed: Placed, key: str, has: str, wants: str) -> Finding:

@@ -12,6 +12,7 @@ import dagster as dg
 
 from ai_how.executor import in_process_with_identity
 from platform_assets.audits import live_verification, retention_job
+from platform_assets.infrastructure import gpu_inventory, host_facts
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models import published_copy, registered_version, trained_checkpoint
 from platform_assets.services import mlflow as mlflow_service
@@ -19,6 +20,7 @@ from platform_assets.services import model_server as model_server_service
 from platform_assets.services import object_store as object_store_service
 from platform_assets.serving import delivery_job, endpoint, intervention_jobs, live_endpoints
 from platform_assets.spec.applied import AppliedEstate
+from resources.host import Host
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
@@ -37,6 +39,7 @@ class Connections:
     mlflow: Mlflow
     model_server: ModelServer
     ledger: Ledger
+    host: Host
 
 
 def connections(applied: AppliedEstate) -> Connections:
@@ -53,6 +56,7 @@ def connections(applied: AppliedEstate) -> Connections:
         mlflow=Mlflow(addresses.mlflow_url, applied.secrets / "mlflow-credentials.ini"),
         model_server=ModelServer(addresses.model_server_url),
         ledger=Ledger(applied.database_url("ledger_writer", "ledger")),
+        host=Host(),
     )
 
 
@@ -62,6 +66,8 @@ def build_defs(
     """Return the definitions of `estate`; tests put other connections in by name."""
     resources = {**vars(connections(estate)), **(resource_overrides or {})}
     modules = [
+        host_facts,
+        gpu_inventory,
         trained_checkpoint,
         published_copy,
         registered_version,

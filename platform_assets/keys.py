@@ -10,6 +10,8 @@ LIVE_ENDPOINTS = dg.AssetKey(["serving", "live_endpoints"])
 OBJECT_STORE = dg.AssetKey(["services", "object_store"])
 MLFLOW = dg.AssetKey(["services", "mlflow"])
 MODEL_SERVER = dg.AssetKey(["services", "model_server"])
+HOST_FACTS = dg.AssetKey(["infrastructure", "host_facts"])
+GPU_INVENTORY = dg.AssetKey(["infrastructure", "gpu_inventory"])
 
 CHECKPOINT_TAG = "ai-how/checkpoint"
 ATTEMPT_TAG = "ai-how/attempt"

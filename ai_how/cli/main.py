@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from ai_how.cli import checkpoint, endpoint, lineage, platform, retention
+from ai_how.cli import checkpoint, doctor, endpoint, lineage, platform, retention
 from platform_assets.spec.errors import AiHowError
 from resources.errors import ResourceError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 clean, 1 finding, 2 cannot tell, 64 wrong usage.",
 )
 platform.register(app)
+app.command()(doctor.doctor)
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(lineage.app, name="lineage")

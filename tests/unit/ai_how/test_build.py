@@ -45,6 +45,8 @@ def test_every_asset_tells_what_it_is_and_whose(estate):
         keys.OBJECT_STORE,
         keys.MLFLOW,
         keys.MODEL_SERVER,
+        keys.HOST_FACTS,
+        keys.GPU_INVENTORY,
     }
     assert set(graph.get_all_asset_keys()) == expected
     for key in expected:

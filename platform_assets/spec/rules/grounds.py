@@ -21,13 +21,18 @@ class HostCapacity:
 
 @dataclass(frozen=True)
 class HostDevice:
-    """A PCI function as the host sees it; ids are four lower-case hex digits."""
+    """A PCI function as the host sees it; ids are four lower-case hex digits.
+
+    Audio and bridges are told by their PCI class: 0x0403, and 0x06 for bridges of any kind.
+    """
 
     address: str
     vendor_id: str
     device_id: str
     is_gpu: bool
     iommu_group: int | None
+    is_audio: bool = False
+    is_bridge: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,197 @@
+"""What a GPU is called, and what its PCI ids say."""
+
+import pytest
+
+from platform_assets.spec.rules import gpu_models
+from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
+
+DEVICE = "clusters.cloud.workers[0].pcie_passthrough.devices[0].device_id"
+
+
+def labelled(label, *functions, **more):
+    return estate([machine("gpu-1", *functions, node_labels={"gpu-type": label}, **more)])
+
+
+def test_a_label_that_the_ids_contradict_is_told():
+    declared = labelled("rtx-a6000", function("0000:65:00.0", ids="10de:2684"))
+    assert said(gpu_models.label_fits_ids, declared) == [
+        (
+            "error",
+            "pci-id-model",
+            DEVICE,
+            "10de:2684 is AD102 [GeForce RTX 4090], but the label gpu-type says rtx-a6000",
+            "correct one of them; rtx-a6000 is 10de:2230 (GA102GL [RTX A6000])",
+        )
+    ]
+
+
+def test_a_quadro_is_no_t4():
+    declared = labelled("tesla-t4", function("0000:ca:00.0", ids="10de:1e36"))
+    assert said(gpu_models.label_fits_ids, declared) == [
+        (
+            "error",
+            "pci-id-model",
+            DEVICE,
+            "10de:1e36 is TU102GL [Quadro RTX 6000], but the label gpu-type says tesla-t4",
+            "correct one of them; tesla-t4 is 10de:1eb8 (TU104GL [Tesla T4])",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "ids"),
+    [
+        ("rtx-a6000", "10de:2230"),
+        ("RTXA6000", "10de:2230"),
+        ("nvidia-rtx-a6000-48gb", "10de:2230"),
+        ("tesla-t4", "10de:1eb8"),
+        ("geforce_rtx_4090", "10de:2684"),
+        ("rtx-4090-ada", "10de:2684"),
+        ("a100", "10de:20b5"),
+        ("A100-PCIE-80GB", "10de:20b5"),
+        ("inference", "10de:2684"),  # names no model
+        ("pool-2", "10de:2684"),
+        ("mi300x", "10de:2684"),  # no model of that vendor is called so
+    ],
+)
+def test_a_label_that_fits_passes(label, ids):
+    declared = labelled(label, function("0000:65:00.0", ids=ids))
+    assert said(gpu_models.label_fits_ids, declared) == []
+
+
+def test_the_size_of_the_memory_tells_models_apart():
+    declared = labelled("a100-80gb", function("0000:65:00.0", ids="10de:20b0"))
+    (found,) = said(gpu_models.label_fits_ids, declared)
+    assert found[3] == "10de:20b0 is GA100 [A100 SXM4 40GB], but the label gpu-type says a100-80gb"
+    assert found[4] == "correct one of them; a100-80gb is 10de:20b5 (GA100 [A100 PCIe 80GB])"
+
+
+def test_a_label_keyed_by_the_machines_name_counts():
+    declared = estate(
+        [machine("gpu-worker-1", function("0000:65:00.0", ids="10de:2684"))],
+        cloud={
+            "kubernetes": {"node_labels": {"gpu-worker-01": {"gpu-type": "rtx-a6000"}}},
+            "workers": [machine("gpu-worker-1", function("0000:65:00.0", ids="10de:2684"))],
+        },
+    )
+    assert [each[1] for each in said(gpu_models.label_fits_ids, declared)] == ["pci-id-model"]
+
+
+def test_a_label_may_speak_of_either_gpu():
+    both = (function("0000:65:00.0", ids="10de:2684"), function("0000:ca:00.0", ids="10de:2230"))
+    assert said(gpu_models.label_fits_ids, labelled("rtx-a6000", *both)) == []
+    unknown = (function("0000:65:00.0", ids="10de:2684"), function("0000:ca:00.0"))
+    assert said(gpu_models.label_fits_ids, labelled("rtx-a6000", *unknown)) == []
+
+
+def test_ids_that_are_not_declared_come_from_the_host():
+    declared = labelled("rtx-a6000", function("0000:65:00.0"))
+    there = (on_host("0000:65:00.0", "10de:2684", is_gpu=True),)
+    assert said(gpu_models.label_fits_ids, declared) == []
+    assert len(said(gpu_models.label_fits_ids, declared, devices=there)) == 1
+
+
+def test_gres_and_description_are_compared_too():
+    gres = {"gpu": {"type": "a100", "count": 1}}
+    card = function("0000:65:00.0", ids="10de:2684", description="NVIDIA RTX A6000")
+    found = said(gpu_models.label_fits_ids, estate([machine("gpu-1", card, gres=gres)]))
+    assert [each[3] for each in found] == [
+        "10de:2684 is AD102 [GeForce RTX 4090], but its description says NVIDIA RTX A6000",
+        "10de:2684 is AD102 [GeForce RTX 4090], but the gres type says a100",
+    ]
+
+
+def test_the_model_of_a_listed_gpu_is_compared():
+    gpu = {"id": "GPU-0", "vendor_id": "10de", "device_id": "2684"}
+    wrong = estate(gpus={"devices": [gpu | {"model": "NVIDIA A100 80GB"}]})
+    assert said(gpu_models.declared_model_fits_ids, wrong) == [
+        (
+            "error",
+            "pci-id-model",
+            "gpus.devices[0].device_id",
+            "10de:2684 is AD102 [GeForce RTX 4090], but its model says NVIDIA A100 80GB",
+            "correct one of them; NVIDIA A100 80GB is 10de:20b5 (GA100 [A100 PCIe 80GB])",
+        )
+    ]
+    right = estate(gpus={"devices": [gpu | {"model": "NVIDIA GeForce RTX 4090"}]})
+    assert said(gpu_models.declared_model_fits_ids, right) == []
+
+
+def test_ids_outside_the_list_are_a_note():
+    declared = labelled("x", function("0000:65:00.0", ids="10de:ffff"))
+    assert said(gpu_models.names_are_known, declared) == [
+        (
+            "note",
+            "pci-id-unknown",
+            DEVICE,
+            "10de:ffff is not in the list of PCI ids",
+            "compare it with `lspci -nn`; a card newer than the list is none the worse for it",
+        )
+    ]
+    assert said(gpu_models.names_are_known, labelled("x", function("0", ids="10de:2684"))) == []
+
+
+def test_without_the_list_nothing_is_compared_and_that_is_told():
+    declared = labelled("rtx-a6000", function("0000:65:00.0", ids="10de:2684"))
+    for rule in gpu_models.GPU_MODEL_RULES[1:]:
+        assert said(rule, declared, pci_names=None) == []
+    assert said(gpu_models.names_are_known, declared, pci_names=None) == [
+        (
+            "note",
+            "pci-id-unknown",
+            DEVICE,
+            "not checked: the list of PCI ids is not at hand, so no id is compared with a model",
+            "run `uv sync --reinstall-package pypci-ng`",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids", "name"),
+    [
+        ("gpu", "10de:22ba", "AD102 High Definition Audio Controller"),
+        ("audio", "10de:2684", "AD102 [GeForce RTX 4090]"),
+    ],
+)
+def test_a_kind_that_the_ids_contradict_is_told(kind, ids, name):
+    declared = estate([machine("gpu-1", function("0000:65:00.0", kind, ids=ids))])
+    assert said(gpu_models.kind_fits_ids, declared) == [
+        (
+            "error",
+            "pci-id-kind",
+            DEVICE,
+            f"{ids} is {name}, but the device is declared as {kind}",
+            "correct the id or `device_type`; function 0 of a card is the GPU, 1 its audio",
+        )
+    ]
+
+
+def test_the_kinds_that_fit_pass():
+    card = function("0000:65:00.0", ids="10de:2684")
+    functions = (card, function("0000:65:00.1", "audio", ids="10de:22ba"))
+    other = function("0000:66:00.0", "network", ids="8086:1533")
+    declared = estate([machine("gpu-1", *functions, other)])
+    assert said(gpu_models.kind_fits_ids, declared) == []
+    assert said(gpu_models.audio_fits_gpu, declared) == []
+
+
+def test_audio_of_another_chip_is_told():
+    functions = (
+        function("0000:65:00.0", ids="10de:2684"),
+        function("0000:65:00.1", "audio", ids="10de:22bd"),
+    )
+    assert said(gpu_models.audio_fits_gpu, estate([machine("gpu-1", *functions)])) == [
+        (
+            "warning",
+            "gpu-audio-model",
+            "clusters.cloud.workers[0].pcie_passthrough.devices[1].device_id",
+            (
+                "10de:22bd is AD106M High Definition Audio Controller, but the GPU at 0000:65:00.0 "
+                "is AD102 [GeForce RTX 4090]"
+            ),
+            (
+                "its audio function should be 10de:22ba (AD102 High Definition Audio Controller); "
+                "compare with `lspci -nn -s 0000:65:00.1`"
+            ),
+        )
+    ]

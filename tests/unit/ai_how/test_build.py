@@ -47,6 +47,7 @@ def test_every_asset_tells_what_it_is_and_whose(estate):
         keys.OBJECT_STORE,
         keys.MLFLOW,
         keys.MODEL_SERVER,
+        keys.ESTATE,
         keys.HOST_FACTS,
         keys.GPU_INVENTORY,
     }

@@ -21,8 +21,10 @@ metadata:
   name: lab
 clusters:
   cloud:
+    image: build/cloud.qcow2
     network: {subnet: 192.168.200.0/24, bridge: virbr200}
     control_plane: [{name: cp, ip: 192.168.200.10, cpu_cores: 2, memory_gb: 4, disk_gb: 40}]
+    workers: [{name: worker, ip: 192.168.200.11, cpu_cores: 2, memory_gb: 5, disk_gb: 40}]
 host: {cpu_cores: 32, memory_gb: 128, disk_gb: 2000}
 """
 
@@ -63,8 +65,8 @@ def test_a_sound_file_passes_and_its_machines_are_shown(tmp_path):
     assert checked(estate).passed
     done = dg.materialize([estate_asset_of(estate)])
     (materialized,) = done.asset_materializations_for_node("infrastructure__estate")
-    (row,) = materialized.metadata["machines"].records
-    assert row.data["name"] == "cp"
+    rows = [record.data for record in materialized.metadata["machines"].records]
+    assert [row["name"] for row in rows] == ["cp", "worker"]
     assert materialized.metadata["digest"].value == estate.part_digest()
 
 
@@ -75,7 +77,7 @@ def test_an_edit_that_is_wrong_fails_the_check_and_what_was_applied_stays(tmp_pa
     assert not result.passed
     assert result.severity is dg.AssetCheckSeverity.ERROR
     told = [record.data for record in result.metadata["findings"].records]
-    assert any("did you mean memory_gb" in row["message"] and row["line"] == 6 for row in told)
+    assert any("did you mean memory_gb" in row["message"] and row["line"] == 7 for row in told)
     assert estate.estate.clusters.cloud.control_plane[0].memory_gb == 4
 
 
@@ -103,7 +105,7 @@ def test_a_refusal_tells_every_error_with_its_line(tmp_path):
     with pytest.raises(EstateRefused) as refusal:
         found.accepted()
     assert str(tmp_path / "lab.yaml") in str(refusal.value)
-    assert "line 6" in str(refusal.value)
+    assert "line 7" in str(refusal.value)
 
 
 def test_layout_and_comments_leave_the_code_version_alone(tmp_path):

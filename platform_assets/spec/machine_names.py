@@ -20,18 +20,26 @@ def without_leading_zeros(name: str) -> str:
     return _ZEROS.sub("", name)
 
 
-def machine_named(estate: Estate, cluster: ClusterName, text: str) -> Placed | None:
-    """Return the machine of a cluster that `text` names, or None.
+class Machines:
+    """The machines of one cluster by name; made once where many names are looked up."""
 
-    The exact name wins; where only zeros differ, the first machine that fits is meant.
-    """
-    meant = without_leading_zeros(text)
-    likely = None
-    for placed in estate.machines():
-        if placed.cluster != cluster:
-            continue
-        if placed.machine.name == text:
-            return placed
-        if likely is None and without_leading_zeros(placed.machine.name) == meant:
-            likely = placed
-    return likely
+    def __init__(self, estate: Estate, cluster: ClusterName) -> None:
+        self._exactly: dict[str, Placed] = {}
+        self._likely: dict[str, Placed] = {}
+        for placed in estate.machines():
+            if placed.cluster == cluster:
+                name = placed.machine.name
+                self._exactly.setdefault(name, placed)
+                self._likely.setdefault(without_leading_zeros(name), placed)
+
+    def named(self, text: str) -> Placed | None:
+        """Return the machine that `text` names, or None.
+
+        The exact name wins; where only zeros differ, the first machine that fits is meant.
+        """
+        return self._exactly.get(text) or self._likely.get(without_leading_zeros(text))
+
+
+def machine_named(estate: Estate, cluster: ClusterName, text: str) -> Placed | None:
+    """Return the machine of a cluster that `text` names, or None; see `Machines.named`."""
+    return Machines(estate, cluster).named(text)

@@ -48,7 +48,7 @@ Cores = Annotated[int, Field(ge=1, le=4096, json_schema_extra=unit("cores"))]
 Gibibytes = Annotated[float, Field(gt=0, le=1_000_000, json_schema_extra=unit("GiB"))]
 Port = Annotated[int, Field(ge=1, le=65535)]
 # A Kubernetes quantity, as in 100Gi or 500m.
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m)?$")]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([EPTGM]i?|Ki|[km])?$")]
 Duration = Annotated[
     str, Field(pattern=r"^[0-9]+(ms|[smhdwy])$", json_schema_extra=unit("s m h d w y"))
 ]

@@ -177,8 +177,8 @@ def dhcp_range_too_short(estate: Estate, _grounds: Grounds) -> Iterator[Finding]
                 "dhcp-range-too-short",
                 Severity.ERROR,
                 (*path, "dhcp_range"),
-                f"{asking} machines without address, but only {free} free addresses "
-                f"from {pool.first} to {pool.last}",
+                f"machines without address: {asking}; free addresses from {pool.first} to "
+                f"{pool.last}: {free}",
                 "lengthen the range, or give machines their own addresses by `ip`",
             )
 

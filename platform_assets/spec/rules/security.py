@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
-from platform_assets.spec.findings import Finding, Path, Severity, dotted
+from platform_assets.spec.findings import Finding, Path, Severity
 from platform_assets.spec.model.base import Declared, Secret
 from platform_assets.spec.model.estate import ClusterName, Estate
 from platform_assets.spec.model.networks import Ssh
@@ -17,33 +18,39 @@ def literal_secret(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     Whoever may read the file or its history in git has it, and it cannot be changed in one place.
     """
     severity = Severity.ERROR if estate.profile == "production" else Severity.WARNING
-    for path in _literals(estate, ()):
+    for path in _literals(estate, (), free=False):
         yield Finding(
             "literal-secret",
             severity,
             path,
-            f"{dotted(path)} stands in the file itself",
+            f"{path[-1]} stands in the file itself",
             f"write {{secret: {{env: {_variable(path)}}}}} or {{secret: {{file: PATH}}}}",
         )
 
 
-def _literals(value: object, path: Path) -> Iterator[Path]:
-    """Yield where secrets are literal, among the keys that are taken as they are too."""
+def _literals(value: object, path: Path, *, free: bool) -> Iterator[Path]:
+    """Yield where secrets are literal, among the keys that are taken as they are (`free`) too."""
     if isinstance(value, Secret):
         if value.literal is not None:
             yield path
     elif isinstance(value, Declared):
         for name, field in type(value).model_fields.items():
-            yield from _literals(getattr(value, name), (*path, field.alias or name))
+            inside = (*path, field.alias or name)
+            is_free = _takes_anything(field.annotation)
+            yield from _literals(getattr(value, name), inside, free=is_free)
     elif isinstance(value, Mapping):
         for key, content in value.items():
-            if isinstance(content, str) and content and names_a_secret(str(key)):
+            if free and isinstance(content, str) and content and names_a_secret(str(key)):
                 yield (*path, key)
             else:
-                yield from _literals(content, (*path, key))
+                yield from _literals(content, (*path, key), free=free)
     elif isinstance(value, list | tuple):
         for index, content in enumerate(value):
-            yield from _literals(content, (*path, index))
+            yield from _literals(content, (*path, index), free=free)
+
+
+def _takes_anything(annotation: object) -> bool:
+    return annotation is Any or any(_takes_anything(each) for each in get_args(annotation))
 
 
 def _variable(path: Path) -> str:

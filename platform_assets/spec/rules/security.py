@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, get_args
 
 from platform_assets.spec.findings import Finding, Path, Severity
@@ -34,10 +35,8 @@ def _literals(value: object, path: Path, *, free: bool) -> Iterator[Path]:
         if value.literal is not None:
             yield path
     elif isinstance(value, Declared):
-        for name, field in type(value).model_fields.items():
-            inside = (*path, field.alias or name)
-            is_free = _takes_anything(field.annotation)
-            yield from _literals(getattr(value, name), inside, free=is_free)
+        for name, key, is_free in _parts(type(value)):
+            yield from _literals(getattr(value, name), (*path, key), free=is_free)
     elif isinstance(value, Mapping):
         for key, content in value.items():
             if free and isinstance(content, str) and content and names_a_secret(str(key)):
@@ -49,12 +48,28 @@ def _literals(value: object, path: Path, *, free: bool) -> Iterator[Path]:
             yield from _literals(content, (*path, index), free=free)
 
 
+@cache
+def _parts(declared: type[Declared]) -> tuple[tuple[str, str, bool], ...]:
+    """Return name and key of what may hold secrets, and whether it is taken as it is."""
+    return tuple(
+        (name, field.alias or name, _takes_anything(field.annotation))
+        for name, field in declared.model_fields.items()
+        if _may_hold_secrets(field.annotation)
+    )
+
+
+def _may_hold_secrets(annotation: object) -> bool:
+    is_part = isinstance(annotation, type) and issubclass(annotation, Declared)
+    inner = any(_may_hold_secrets(each) for each in get_args(annotation))
+    return is_part or inner or annotation is Any
+
+
 def _takes_anything(annotation: object) -> bool:
     return annotation is Any or any(_takes_anything(each) for each in get_args(annotation))
 
 
 def _variable(path: Path) -> str:
-    words = [part for part in path[-2:] if isinstance(part, str)]
+    words = [part for part in path[-3:] if isinstance(part, str)]
     return re.sub(r"[^A-Z0-9]+", "_", "_".join(words).upper())
 
 

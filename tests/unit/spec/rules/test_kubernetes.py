@@ -131,6 +131,20 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        rules.operating_systems_differ,
+        {
+            "images/cloud-base/operating_system": "Debian 12",
+            "clusters/cloud/kubernetes/operating_system": "debian 13",
+        },
+        [
+            (
+                "clusters.cloud.kubernetes.operating_system: operating_system is 'debian 13', "
+                "but the image 'cloud-base' holds 'Debian 12' -> write the same at both "
+                "places, or leave it out here: the image decides"
+            ),
+        ],
+    ),
+    (
         rules.isolated_cloud,
         {"clusters/cloud/network/mode": "isolated"},
         [

@@ -19,18 +19,18 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         [
             (
                 "[warning] clusters.hpc.slurm.accounting.storage.storage_pass: storage_pass "
-                "stands in the file itself -> write {secret: {env: STORAGE_STORAGE_PASS}} or "
-                "{secret: {file: PATH}}"
+                "stands in the file itself -> write {secret: {env: "
+                "ACCOUNTING_STORAGE_STORAGE_PASS}} or {secret: {file: PATH}}"
             ),
             (
                 "[warning] clusters.cloud.mlops.mlflow.database.password: password stands in "
-                "the file itself -> write {secret: {env: DATABASE_PASSWORD}} or {secret: "
-                "{file: PATH}}"
+                "the file itself -> write {secret: {env: MLFLOW_DATABASE_PASSWORD}} or "
+                "{secret: {file: PATH}}"
             ),
             (
                 "[warning] clusters.cloud.mlops.minio.credentials.root_password: root_password "
-                "stands in the file itself -> write {secret: {env: CREDENTIALS_ROOT_PASSWORD}} "
-                "or {secret: {file: PATH}}"
+                "stands in the file itself -> write {secret: {env: "
+                "MINIO_CREDENTIALS_ROOT_PASSWORD}} or {secret: {file: PATH}}"
             ),
         ],
     ),
@@ -40,7 +40,8 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         [
             (
                 "clusters.cloud.mlops.mlflow.database.password: password stands in the file "
-                "itself -> write {secret: {env: DATABASE_PASSWORD}} or {secret: {file: PATH}}"
+                "itself -> write {secret: {env: MLFLOW_DATABASE_PASSWORD}} or {secret: {file: "
+                "PATH}}"
             ),
         ],
     ),

@@ -128,6 +128,20 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        rules.mlflow_image_differs,
+        {
+            "clusters/cloud/mlops/mlflow/version": "v2.9.0",
+            "clusters/cloud/mlops/mlflow/image": "localhost:5000/mlflow/mlflow:v2.9.2-full",
+        },
+        [
+            (
+                "clusters.cloud.mlops.mlflow.version: version is v2.9.0, but the image is "
+                "localhost:5000/mlflow/mlflow:v2.9.2-full -> write the same version at both "
+                "places"
+            ),
+        ],
+    ),
+    (
         rules.retention,
         {"clusters/cloud/monitoring/prometheus/storage": {"size": "20Gi", "retention": "30d"}},
         [

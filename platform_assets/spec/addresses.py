@@ -1,11 +1,13 @@
 """IPv4 addresses, networks and ranges as the estate writes them; what may meet, rules say."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from platform_assets.spec.model.networks import DhcpRange, Network
 
 
+@lru_cache(maxsize=8192)
 def address_of(text: str | None) -> IPv4Address | None:
     """Return the address that a text is, or None where it is none."""
     if text is None:
@@ -16,6 +18,7 @@ def address_of(text: str | None) -> IPv4Address | None:
         return None
 
 
+@lru_cache(maxsize=256)
 def network_of(text: str) -> IPv4Network | None:
     """Return the network that a text in CIDR form is, or None; bits of a host must be zero."""
     if "/" not in text:

@@ -121,20 +121,20 @@ def ip_outside_subnet(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
 
 def reserved_ip(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     """A machine's address is the network's, its broadcast's, or that of the gateway (the host)."""
-    for placed, address in _addressed(estate):
-        for cluster, _, network in estate.networks():
-            subnet, gateway = network_of(network.subnet), gateway_of(network)
-            if cluster != placed.cluster or subnet is None:
-                continue
-            roles = {
-                subnet.network_address: f"the network address of {subnet}",
-                subnet.broadcast_address: f"the broadcast address of {subnet}",
-            }
-            if gateway is not None:
-                roles[gateway] = "the gateway's, which is the host" + (
-                    "" if network.gateway else " (the subnet's first, since no gateway is declared)"
-                )
-            if address in roles:
+    for cluster, _, network in estate.networks():
+        subnet, gateway = network_of(network.subnet), gateway_of(network)
+        if subnet is None:
+            continue
+        roles = {
+            subnet.network_address: f"the network address of {subnet}",
+            subnet.broadcast_address: f"the broadcast address of {subnet}",
+        }
+        if gateway is not None:
+            roles[gateway] = "the gateway's, which is the host" + (
+                "" if network.gateway else " (the subnet's first, since no gateway is declared)"
+            )
+        for placed, address in _addressed(estate):
+            if placed.cluster == cluster and address in roles:
                 yield Finding(
                     "reserved-ip",
                     Severity.ERROR,
@@ -177,8 +177,8 @@ def dhcp_range_too_short(estate: Estate, _grounds: Grounds) -> Iterator[Finding]
                 "dhcp-range-too-short",
                 Severity.ERROR,
                 (*path, "dhcp_range"),
-                f"{asking} machines without address, but only {free} free addresses "
-                f"from {pool.first} to {pool.last}",
+                f"machines without address: {asking}; free addresses from {pool.first} to "
+                f"{pool.last}: {free}",
                 "lengthen the range, or give machines their own addresses by `ip`",
             )
 

@@ -3,6 +3,7 @@
 Versions are judged in `spec/compatibility.py`, nodes in `nodes.py`, addresses in `ranges.py`.
 """
 
+import re
 from collections.abc import Iterator
 
 from platform_assets.spec.findings import Finding, Path, Severity
@@ -155,6 +156,36 @@ def policies_not_enforced(estate: Estate, _grounds: Grounds) -> Iterator[Finding
         )
 
 
+def operating_systems_differ(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
+    """Kubernetes is declared for another operating system than the machines' image holds.
+
+    Packages and the driver are chosen by what is declared, and installed on what is there.
+    """
+    cloud = estate.clusters.cloud
+    declared = cloud.kubernetes.operating_system if cloud else None
+    if cloud is None or declared is None:
+        return
+    used = {
+        placed.machine.image or cloud.image
+        for placed in estate.machines()
+        if placed.cluster == "cloud"
+    }
+    for name, image in estate.images.items():
+        held = image.operating_system
+        if name in used and held is not None and _words(held) != _words(declared):
+            yield Finding(
+                "operating-systems-differ",
+                Severity.ERROR,
+                (*KUBERNETES, "operating_system"),
+                f"operating_system is {declared!r}, but the image {name!r} holds {held!r}",
+                "write the same at both places, or leave it out here: the image decides",
+            )
+
+
+def _words(operating_system: str) -> list[str]:
+    return re.findall(r"[a-z]+|[0-9.]+", operating_system.lower())
+
+
 def isolated_cloud(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     """The cloud's network is isolated, so that machines cannot fetch packages and images."""
     cloud = estate.clusters.cloud
@@ -197,6 +228,7 @@ KUBERNETES_RULES: tuple[Rule, ...] = (
     role_contradicted,
     unknown_plugin,
     policies_not_enforced,
+    operating_systems_differ,
     isolated_cloud,
     worker_type_contradicted,
 )

@@ -189,7 +189,7 @@ def subnet_size(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
                 "subnet-size",
                 Severity.ERROR,
                 (*path, "subnet"),
-                f"{subnet} has room for {room} machines beside the host; {machines} are declared",
+                f"{subnet} holds at most {room} beside the host; {machines} machines are declared",
                 "take a larger network, as in a /24",
             )
 

@@ -118,15 +118,19 @@ def unknown_node(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     for key, entries in _keyed(estate):
         for name in entries:
             if cloud.named(name) is None:
-                message = f"no machine of the cloud is called {name!r}"
+                message, remedy = (
+                    f"no machine of the cloud is called {name!r}",
+                    _nearest(name, estate),
+                )
                 if hpc.named(name) is not None:
-                    message += "; there is one in hpc, which is not of this cluster"
+                    message += "; there is one in hpc, which has no Kubernetes"
+                    remedy = "remove the entry, or move the machine to clusters.cloud"
                 yield Finding(
                     "unknown-node",
                     Severity.ERROR,
                     (*KUBERNETES, key, name),
                     message,
-                    _nearest(name, estate),
+                    remedy,
                 )
 
 

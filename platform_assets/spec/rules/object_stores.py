@@ -133,7 +133,7 @@ def backup_schedule(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
     text = estate.backup.schedule
     remedy = "write minute, hour, day, month and weekday, as in `0 3 * * *` for each day at 3"
     if len(text.split()) != 5:
-        message = f"{text!r} has {len(text.split())} fields: expected five"
+        message = f"{text!r}: expected five fields, found {len(text.split())}"
     else:
         try:
             next(CronSim(text, datetime.combine(grounds.today, time(), UTC)))

@@ -3,6 +3,7 @@
 Buckets stand in `object_stores.py`, KServe in `serving.py`, host names in `ingress.py`.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -161,6 +162,24 @@ def mlflow_replicas(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
         )
 
 
+def mlflow_image_differs(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
+    """MLflow's version is not that of its image's tag; what runs is the image."""
+    cloud = estate.clusters.cloud
+    mlflow = cloud.mlops.mlflow if cloud else None
+    if mlflow is None or not mlflow.enabled or mlflow.image is None or mlflow.version is None:
+        return
+    _, _, tag = mlflow.image.rpartition("/")[2].partition("@")[0].partition(":")
+    tagged = re.match(r"v?([0-9]+(?:\.[0-9]+)+)", tag)
+    if tagged is not None and tagged[1] != mlflow.version.removeprefix("v"):
+        yield Finding(
+            "mlflow-image-differs",
+            Severity.ERROR,
+            (*MLOPS, "mlflow", "version"),
+            f"version is {mlflow.version}, but the image is {mlflow.image}",
+            "write the same version at both places",
+        )
+
+
 def retention(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     """What is written within the retention does not fit on the volume.
 
@@ -270,6 +289,7 @@ SERVICE_RULES: tuple[Rule, ...] = (
     mlflow_database_differs,
     mlflow_store,
     mlflow_replicas,
+    mlflow_image_differs,
     retention,
     same_port_twice,
     unsupported_provider,

@@ -20,7 +20,11 @@ SOUND: dict[str, Any] = {
     "metadata": {"name": "sound"},
     "images": {
         "hpc-base": {"path": "build/hpc.qcow2"},
-        "cloud-base": {"path": "build/cloud.qcow2", "nvidia_driver": "580.95.05"},
+        "cloud-base": {
+            "path": "build/cloud.qcow2",
+            "operating_system": "Debian 13",
+            "nvidia_driver": "580.95.05",
+        },
     },
     "security": {"allowed_ssh_users": ["admin"]},
     "backup": {"enabled": True, "schedule": "0 3 * * *", "bucket": "backups"},
@@ -118,6 +122,7 @@ SOUND: dict[str, Any] = {
                         },
                     ],
                 },
+                "operating_system": "debian-13",
                 "gpu_operator": {"driver_version": "580.95.05", "gfd": {"enabled": False}},
                 "cert_manager": {"enabled": True},
                 "node_labels": {"gpu-worker-1": {"team": "serving"}},
@@ -125,6 +130,8 @@ SOUND: dict[str, Any] = {
             },
             "mlops": {
                 "mlflow": {
+                    "version": "3.17.0",
+                    "image": "ghcr.io/mlflow/mlflow:v3.17.0-full",
                     "database": {
                         "host": "postgresql",
                         "password": {"secret": {"file": "/run/secrets/mlflow"}},

@@ -1,0 +1,212 @@
+"""Rules about labels, taints and what names a machine: each offence with what a person reads."""
+
+from typing import Any
+
+import pytest
+
+from platform_assets.spec.rules import nodes as rules
+from platform_assets.spec.rules.grounds import Rule
+from tests.unit.spec.rules.sound import said
+
+OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
+    (
+        rules.label_syntax,
+        {
+            "clusters/cloud/workers/0/node_labels": {
+                "workload type": "general purpose",
+                "Example.com/x": "y",
+                "/x": "y",
+                "ok": "",
+            }
+        },
+        [
+            (
+                "clusters.cloud.workers[0].node_labels.workload type: 'workload type' is no "
+                "key of a label: expected at most 63 letters, digits, '-', '_' and '.', "
+                "beginning and ending with a letter or digit -> rename the key"
+            ),
+            (
+                "clusters.cloud.workers[0].node_labels.workload type: 'general purpose' is no "
+                "value of a label: expected at most 63 letters, digits, '-', '_' and '.', "
+                "beginning and ending with a letter or digit -> rename the value"
+            ),
+            (
+                "clusters.cloud.workers[0].node_labels.Example.com/x: 'Example.com/x' is no "
+                "key of a label: expected a DNS name before the '/', as in nvidia.com/gpu -> "
+                "rename the key"
+            ),
+            (
+                "clusters.cloud.workers[0].node_labels./x: '/x' is no key of a label: expected "
+                "a DNS name before the '/', as in nvidia.com/gpu -> rename the key"
+            ),
+        ],
+    ),
+    (
+        rules.taint_syntax,
+        {
+            "clusters/cloud/workers/1/node_taints": [
+                "nvidia.com/gpu=present:noschedule",
+                {"key": "a b", "value": "-", "effect": "NoExecute"},
+            ]
+        },
+        [
+            (
+                "clusters.cloud.workers[1].node_taints[0].effect: 'noschedule' is no effect of "
+                "a taint: expected one of NoSchedule, PreferNoSchedule, NoExecute; did you "
+                "mean NoSchedule? -> write the taint as in nvidia.com/gpu=present:NoSchedule"
+            ),
+            (
+                "clusters.cloud.workers[1].node_taints[1].key: 'a b' is no key of a taint: "
+                "expected at most 63 letters, digits, '-', '_' and '.', beginning and ending "
+                "with a letter or digit -> write the taint as in "
+                "nvidia.com/gpu=present:NoSchedule"
+            ),
+            (
+                "clusters.cloud.workers[1].node_taints[1].value: '-' is no value of a taint: "
+                "expected at most 63 letters, digits, '-', '_' and '.', beginning and ending "
+                "with a letter or digit -> write the taint as in "
+                "nvidia.com/gpu=present:NoSchedule"
+            ),
+        ],
+    ),
+    (
+        rules.taint_syntax,
+        {"clusters/cloud/kubernetes/node_taints/gpu-worker-1": ["gpu:Never"]},
+        [
+            (
+                "clusters.cloud.kubernetes.node_taints.gpu-worker-1[0].effect: 'Never' is no "
+                "effect of a taint: expected one of NoSchedule, PreferNoSchedule, NoExecute -> "
+                "write the taint as in nvidia.com/gpu=present:NoSchedule"
+            ),
+        ],
+    ),
+    (
+        rules.duplicate_taint,
+        {
+            "clusters/cloud/workers/1/node_taints": [
+                "nvidia.com/gpu=a:NoSchedule",
+                "nvidia.com/gpu=b:NoSchedule",
+            ]
+        },
+        [
+            (
+                "clusters.cloud.workers[1].node_taints[1]: the taint nvidia.com/gpu with "
+                "effect NoSchedule is declared twice -> keep one of them"
+            ),
+        ],
+    ),
+    (
+        rules.unknown_node,
+        {"clusters/cloud/kubernetes/node_labels": {"gpu-wroker-1": {"a": "b"}}},
+        [
+            (
+                "clusters.cloud.kubernetes.node_labels.gpu-wroker-1: no machine of the cloud "
+                "is called 'gpu-wroker-1' -> did you mean 'gpu-worker-1'?"
+            ),
+        ],
+    ),
+    (
+        rules.unknown_node,
+        {
+            "clusters/cloud/kubernetes/node_labels": {},
+            "clusters/cloud/kubernetes/node_taints": {
+                "compute-1": ["a:NoSchedule"],
+                "zzz": ["a:NoSchedule"],
+            },
+        },
+        [
+            (
+                "clusters.cloud.kubernetes.node_taints.compute-1: no machine of the cloud is "
+                "called 'compute-1'; there is one in hpc, which has no Kubernetes -> remove "
+                "the entry, or move the machine to clusters.cloud"
+            ),
+            (
+                "clusters.cloud.kubernetes.node_taints.zzz: no machine of the cloud is called "
+                "'zzz' -> use the name of a machine: control-plane-1, cpu-worker-1, "
+                "gpu-worker-1"
+            ),
+        ],
+    ),
+    (
+        rules.node_name_spelling,
+        {"clusters/cloud/kubernetes/node_labels": {"gpu-worker-01": {"a": "b"}}},
+        [
+            (
+                "[note] clusters.cloud.kubernetes.node_labels.gpu-worker-01: 'gpu-worker-01' "
+                "is taken as 'gpu-worker-1' -> write 'gpu-worker-1', the name of "
+                "clusters.cloud.workers[1]"
+            ),
+        ],
+    ),
+    (
+        rules.node_named_twice,
+        {
+            "clusters/cloud/kubernetes/node_labels": {
+                "gpu-worker-1": {"a": "b"},
+                "gpu-worker-01": {"c": "d"},
+            }
+        },
+        [
+            (
+                "clusters.cloud.kubernetes.node_labels.gpu-worker-01: 'gpu-worker-01' and "
+                "'gpu-worker-1' are both 'gpu-worker-1' -> put everything under one of them"
+            ),
+        ],
+    ),
+    (
+        rules.label_contradicted,
+        {
+            "clusters/cloud/kubernetes/node_labels": {
+                "gpu-worker-01": {"gpu-type": "t4", "workload-type": "inference"}
+            }
+        },
+        [
+            (
+                "clusters.cloud.kubernetes.node_labels.gpu-worker-01.gpu-type: gpu-type is "
+                "'t4' here, and 'a100' at clusters.cloud.workers[1] -> keep one of them"
+            ),
+        ],
+    ),
+    (
+        rules.labels_outside_kubernetes,
+        {"clusters/hpc/compute_nodes/0/node_labels": {"a": "b"}},
+        [
+            (
+                "[warning] clusters.hpc.compute_nodes[0].node_labels: compute-1 stands in hpc, "
+                "which has no Kubernetes to read node_labels -> remove the key, or move the "
+                "machine to clusters.cloud"
+            ),
+        ],
+    ),
+    (
+        rules.gpu_node_without_taint,
+        {"clusters/cloud/workers/1/node_taints": []},
+        [
+            (
+                "[warning] clusters.cloud.workers[1]: gpu-worker-1 has a GPU, and no taint "
+                "keeps pods away that need none -> add node_taints: "
+                "[nvidia.com/gpu=present:NoSchedule]"
+            ),
+        ],
+    ),
+    (
+        rules.gpu_node_without_label,
+        {"clusters/cloud/workers/1/node_labels": {}},
+        [
+            (
+                "[warning] clusters.cloud.workers[1]: gpu-worker-1 has a GPU, and no label "
+                "says which -> add node_labels: {gpu-type: MODEL}, or enable "
+                "kubernetes.gpu_operator.gfd"
+            ),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes", "expected"), OFFENCES)
+def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[str]) -> None:
+    assert said(rule, changes) == expected
+
+
+def test_each_rule_has_an_offence() -> None:
+    assert {rule for rule, _, _ in OFFENCES} == set(rules.NODE_RULES)

@@ -1,0 +1,214 @@
+"""Rules about MLflow and the monitoring: each offence with what a person reads."""
+
+from typing import Any
+
+import pytest
+
+from platform_assets.spec.rules import services as rules
+from platform_assets.spec.rules.grounds import Rule
+from tests.unit.spec.rules.sound import GONE, said
+
+OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
+    (
+        rules.mlflow_database,
+        {"clusters/cloud/mlops/mlflow/database/host": "postgresql-service"},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.database.host: 'postgresql-service' names no "
+                "declared Service: that of postgresql is 'postgresql' -> write 'postgresql', "
+                "or set clusters.cloud.mlops.postgresql.service.name to 'postgresql-service'"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_database,
+        {"clusters/cloud/mlops/mlflow/database/port": 5433},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.database.port: port 5433 is not that of "
+                "'postgresql', which is 5432 -> write 5432"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_database,
+        {"clusters/cloud/mlops/postgresql": GONE},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.database.host: 'postgresql' names a Service of "
+                "the cluster, but clusters.cloud.mlops.postgresql is not declared or not "
+                "enabled -> declare clusters.cloud.mlops.postgresql, or name a server outside "
+                "by its full host name"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_database_differs,
+        {
+            "clusters/cloud/mlops/mlflow/database/database": "runs",
+            "clusters/cloud/mlops/mlflow/database/username": "me",
+        },
+        [
+            (
+                "clusters.cloud.mlops.mlflow.database.database: MLflow asks for database "
+                "'runs', but clusters.cloud.mlops.postgresql.database.database is 'mlflow' -> "
+                "write the same at both places"
+            ),
+            (
+                "clusters.cloud.mlops.mlflow.database.username: MLflow asks for username 'me', "
+                "but clusters.cloud.mlops.postgresql.database.username is 'mlflow' -> write "
+                "the same at both places"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_store,
+        {"clusters/cloud/mlops/mlflow/artifact_store/endpoint": "minio-service:9000"},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.artifact_store.endpoint: 'minio-service' names no "
+                "declared Service: that of minio is 'minio' -> write 'minio', or set "
+                "clusters.cloud.mlops.minio.service.name to 'minio-service'"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_store,
+        {"clusters/cloud/mlops/mlflow/artifact_store/endpoint": "minio:9001"},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.artifact_store.endpoint: port 9001 is not that of "
+                "'minio', which is 9000 -> write 9000"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_store,
+        {"clusters/cloud/mlops/mlflow/artifact_store/endpoint": "minio:90000"},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.artifact_store.endpoint: 'minio:90000' is no host "
+                "and port -> write it as in minio:9000"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_store,
+        {
+            "clusters/cloud/mlops/mlflow/artifact_store/type": "seaweedfs",
+            "clusters/cloud/mlops/mlflow/artifact_store/endpoint": "seaweedfs:8333",
+        },
+        [
+            (
+                "clusters.cloud.mlops.mlflow.artifact_store.endpoint: 'seaweedfs' names a "
+                "Service of the cluster, but clusters.cloud.mlops.seaweedfs is not declared or "
+                "not enabled -> declare clusters.cloud.mlops.seaweedfs, or name a server "
+                "outside by its full host name"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_store,
+        {"clusters/cloud/mlops/mlflow/artifact_store/type": "gcs"},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.artifact_store.type: 'gcs' is not supported as an "
+                "artifact store -> choose one of minio, seaweedfs, s3"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_replicas,
+        {"clusters/cloud/mlops/mlflow/replicas": 2, "clusters/cloud/mlops/mlflow/database": GONE},
+        [
+            (
+                "clusters.cloud.mlops.mlflow.replicas: 2 replicas without a database: each "
+                "would keep runs of its own -> declare mlflow.database, or one replica"
+            ),
+        ],
+    ),
+    (
+        rules.mlflow_image_differs,
+        {
+            "clusters/cloud/mlops/mlflow/version": "v2.9.0",
+            "clusters/cloud/mlops/mlflow/image": "localhost:5000/mlflow/mlflow:v2.9.2-full",
+        },
+        [
+            (
+                "clusters.cloud.mlops.mlflow.version: version is v2.9.0, but the image is "
+                "localhost:5000/mlflow/mlflow:v2.9.2-full -> write the same version at both "
+                "places"
+            ),
+        ],
+    ),
+    (
+        rules.retention,
+        {"clusters/cloud/monitoring/prometheus/storage": {"size": "20Gi", "retention": "30d"}},
+        [
+            (
+                "[warning] clusters.cloud.monitoring.prometheus.storage.retention: 30d of 1536 "
+                "MiB a day are 45.0 GiB, the volume has 20Gi -> keep at most 13d, or set size "
+                "to 45Gi or more"
+            ),
+        ],
+    ),
+    (
+        rules.same_port_twice,
+        {"clusters/cloud/mlops/minio/service/console_port": 9000},
+        [
+            (
+                "clusters.cloud.mlops.minio.service.console_port: port 9000 is that of the "
+                "API, too -> give the console another port, as in 9001"
+            ),
+        ],
+    ),
+    (
+        rules.unsupported_provider,
+        {"clusters/cloud/monitoring/logging/provider": "elasticsearch"},
+        [
+            (
+                "clusters.cloud.monitoring.logging.provider: 'elasticsearch' is not supported "
+                "-> set it to loki, or set logging.enabled to false"
+            ),
+        ],
+    ),
+    (
+        rules.datasource_without_source,
+        {"clusters/cloud/monitoring/prometheus/enabled": False},
+        [
+            (
+                "[warning] clusters.cloud.monitoring.grafana.datasources[0]: 'Prometheus' "
+                "reads from prometheus, which does not run on the cluster -> enable "
+                "monitoring.prometheus, or remove the data source"
+            ),
+        ],
+    ),
+    (
+        rules.unknown_service,
+        {
+            "clusters/cloud/monitoring/grafana/enabled": False,
+            "clusters/cloud/workers/0/services": ["grafana", "jupyter"],
+        },
+        [
+            (
+                "[warning] clusters.cloud.workers[0].services[0]: 'grafana' is to run on "
+                "cpu-worker-1, but is not declared or enabled -> services that run: mlflow, "
+                "minio, postgresql, prometheus, loki, logging, kserve"
+            ),
+            (
+                "[warning] clusters.cloud.workers[0].services[1]: 'jupyter' is to run on "
+                "cpu-worker-1, but is not declared or enabled -> services that run: mlflow, "
+                "minio, postgresql, prometheus, loki, logging, kserve"
+            ),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "changes", "expected"), OFFENCES)
+def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[str]) -> None:
+    assert said(rule, changes) == expected
+
+
+def test_each_rule_has_an_offence() -> None:
+    assert {rule for rule, _, _ in OFFENCES} == set(rules.SERVICE_RULES)

@@ -12,6 +12,7 @@ import dagster as dg
 
 from ai_how.executor import in_process_with_identity
 from platform_assets.audits import live_verification, retention_job
+from platform_assets.infrastructure import estate as estate_asset
 from platform_assets.infrastructure import gpu_inventory, host_facts
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models import published_copy, registered_version, trained_checkpoint
@@ -24,7 +25,15 @@ from resources.host import Host
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
-from sensors import arrivals, dead_runs, drift, failures, promotions, verification
+from sensors import (
+    arrivals,
+    dead_runs,
+    drift,
+    estate_file,
+    failures,
+    promotions,
+    verification,
+)
 
 MODELS_BUCKET = "models"
 
@@ -79,13 +88,20 @@ def build_defs(
         live_verification,
     ]
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(modules),
-        asset_checks=dg.load_asset_checks_from_modules(modules),
+        assets=[
+            estate_asset.estate_asset_of(estate),
+            *dg.load_assets_from_modules(modules),
+        ],
+        asset_checks=[
+            estate_asset.estate_findings,
+            *dg.load_asset_checks_from_modules(modules),
+        ],
         jobs=[
             delivery_job.deliver_checkpoint,
             *intervention_jobs.JOBS,
             live_verification.verify_live_models,
             retention_job.apply_retention_job,
+            estate_asset.judge_estate,
         ],
         schedules=[verification.hourly_verification],
         sensors=[
@@ -94,6 +110,7 @@ def build_defs(
             promotions.promotions,
             dead_runs.dead_runs,
             drift.live_endpoints_drift,
+            estate_file.estate_edited,
         ],
         resources=resources,
         executor=in_process_with_identity,

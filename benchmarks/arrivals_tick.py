@@ -30,7 +30,8 @@ def estate_with(checkpoints: int, home: Path) -> AppliedEstate:
         (directory / "_COMPLETE.json").touch()
     (home / "serving.yaml").write_text("models: {}\n")
     return AppliedEstate(
-        name="benchmark",
+        declared={"metadata": {"name": "benchmark"}},
+        source=Path("estate.yaml"),
         checkpoint_root=home / "root",
         serving_file=home / "serving.yaml",
         state=home,

@@ -209,7 +209,8 @@ def _flip_stored(world: World, _fault: Fault) -> bool:
     whole = store.get(key, 2**30)
     store.put(key, whole[:-1] + bytes([whole[-1] ^ 1]))
     world.stored[key] = whole
-    world.again(old, good=False)
+    # In peace: had a later checkpoint come, nobody would read these bytes, nor serve them.
+    refused_with_reason(world, world.again(old, good=False))
     return True
 
 

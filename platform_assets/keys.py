@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+ESTATE = dg.AssetKey(["infrastructure", "estate"])
 TRAINED_CHECKPOINT = dg.AssetKey(["models", "trained_checkpoint"])
 PUBLISHED_COPY = dg.AssetKey(["models", "published_copy"])
 REGISTERED_VERSION = dg.AssetKey(["models", "registered_version"])

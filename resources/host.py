@@ -115,6 +115,16 @@ class HostFacts:
         }
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """What of the host can be read within milliseconds, without asking a program."""
+
+    cpu: Cpu | Unread
+    memory_gib: float | Unread
+    image_room: Room | Unread
+    pci_devices: tuple[PciDevice, ...] | Unread
+
+
 def current_login() -> Login:
     """Return who runs this process; a user without a name goes by the number."""
     uid = os.getuid()
@@ -146,14 +156,25 @@ class Host:
     login: Login = field(default_factory=current_login)
     images: Path = IMAGES
 
+    def hardware(self) -> Hardware:
+        """Read processor, memory, room for images and PCI devices."""
+        root, proc = self.root, self.root / "proc"
+        return Hardware(
+            cpu=_read(lambda: files.parse_cpu(files.text_of(proc / "cpuinfo"))),
+            memory_gib=_read(lambda: files.parse_memory_gib(files.text_of(proc / "meminfo"))),
+            image_room=_read(lambda: self.room(root / self.images.relative_to("/"))),
+            pci_devices=_read(lambda: read_pci_devices(root)),
+        )
+
     def facts(self) -> HostFacts:
         """Read everything; a fact that cannot be read is `Unread`, never empty."""
         root, proc = self.root, self.root / "proc"
+        hardware = self.hardware()
         return HostFacts(
-            cpu=_read(lambda: files.parse_cpu(files.text_of(proc / "cpuinfo"))),
-            memory_gib=_read(lambda: files.parse_memory_gib(files.text_of(proc / "meminfo"))),
+            cpu=hardware.cpu,
+            memory_gib=hardware.memory_gib,
             disks=_read(lambda: files.read_disks(root)),
-            image_room=_read(lambda: self.room(root / self.images.relative_to("/"))),
+            image_room=hardware.image_room,
             network_cards=_read(lambda: files.read_network_cards(root)),
             os=_read(lambda: files.read_os_release(root)),
             kernel=_read(lambda: files.text_of(proc / "sys/kernel/osrelease")),
@@ -162,7 +183,7 @@ class Host:
             blacklisted=_read(lambda: files.read_blacklisted(root)),
             kvm=_read(lambda: _kvm(root)),
             nested=_read(lambda: files.read_nested(root)),
-            pci_devices=_read(lambda: read_pci_devices(root)),
+            pci_devices=hardware.pci_devices,
             iommu_groups=_read(lambda: read_iommu_groups(root)),
             nvidia_driver=_read(lambda: files.read_nvidia_driver(root)),
             libvirt=_read(lambda: version_of(LIBVIRT, self.run)),

@@ -236,7 +236,7 @@ def purge(
     try:
         name = read_applied(layout.state).name
     except NotApplied:
-        name = declared_estate(estate_file()).name
+        name = declared_estate(estate_file(layout.state)).metadata.name
     with alone(layout):
         removed = remove(layout, name, confirm)
     layout.lock.unlink(missing_ok=True)

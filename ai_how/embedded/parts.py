@@ -14,7 +14,7 @@ from ai_how.embedded import readiness
 from ai_how.embedded.launch import Launch
 from ai_how.embedded.layout import MARK, Layout
 from ai_how.embedded.ports import SEAWEEDFS
-from platform_assets.spec.applied import FILE_NAME, Addresses, AppliedEstate
+from platform_assets.spec.applied import Addresses, AppliedEstate
 from resources import postgresql, seaweedfs
 from resources.postgresql import PostgresqlServer, RunAs
 from resources.process import LOOPBACK
@@ -195,13 +195,10 @@ def all_parts(applied: AppliedEstate, ports: Mapping[str, int], run_as: RunAs) -
         *dagster_parts(layout, ports),
     ]
     shared = {MARK: str(layout.state), "TMPDIR": str(layout.temporary), "PYTHONUNBUFFERED": "1"}
-    # Whoever reads estate.yaml at its start is started anew with another one.
-    estate = hashlib.sha256((layout.state / FILE_NAME).read_bytes()).hexdigest()[:16]
     ours = {"AI_HOW_STATE": str(layout.state), "DO_NOT_TRACK": "true"}
     dagster = {
         "DAGSTER_HOME": str(layout.dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
-        "AI_HOW_ESTATE_DIGEST": estate,
     }
     finished = []
     for part in parts:

@@ -15,10 +15,12 @@ from pathlib import Path
 from ai_how.embedded.layout import MARK, Layout
 from ai_how.embedded.parts import NAMES, Part, all_parts, log_tail
 from ai_how.embedded.ports import check_free
-from ai_how.embedded.preparation import Prepared, prepare
+from ai_how.embedded.preparation import Prepared, estate_file, prepare
 from ai_how.embedded.readiness import NotReady
 from ai_how.embedded.shutdown import stop_everything
 from ai_how.embedded.stores import ensure_buckets, ensure_databases
+from ai_how.reload import ensure_loaded
+from ai_how.runs import Dagster
 from platform_assets.spec.errors import AiHowError
 from resources.supervisor import (
     RUNNING,
@@ -181,7 +183,8 @@ def bring_up(
 ) -> Prepared:
     """Bring the platform of `state` up and return when every part is ready.
 
-    With `only`, no other part is started; what such a part needs must be among them.
+    With `only`, no other part is started; what such a part needs must be among them. Where another
+    estate is applied thereby, a platform that runs reads it anew; no part ends for it.
     """
     layout = Layout(state)
     with alone(layout):
@@ -200,7 +203,7 @@ def _converge(
     tell: Callable[[str, str], None],
     only: Collection[str],
 ) -> Prepared:
-    prepared = prepare(state)
+    prepared = prepare(state, estate_file(state))
     layout = prepared.layout
     parts = all_parts(prepared.applied, prepared.ports, prepared.run_as)
     if running is None:
@@ -221,7 +224,28 @@ def _converge(
     )
     wanted = [part for part in parts if part.name in only]
     Start(prepared, wanted, supervisor, tell).see_through()
+    if "webserver" in only:
+        _load(prepared, tell)
     return prepared
+
+
+def apply_estate(state: Path, file: Path, tell: Callable[[str, str], None]) -> Prepared:
+    """Apply the estate that `file` declares; a platform that runs reads it anew.
+
+    Raises:
+        EstateUnreadable, EstateRefused: the file is missing or wrong; nothing was touched.
+    """
+    layout = Layout(state)
+    with alone(layout):
+        prepared = prepare(state, file)
+        if running_supervisor(layout) is not None:
+            _load(prepared, tell)
+    return prepared
+
+
+def _load(prepared: Prepared, tell: Callable[[str, str], None]) -> None:
+    if ensure_loaded(Dagster(prepared.applied.addresses.dagster_url), prepared.applied):
+        tell("code-server", "another estate")
 
 
 def _give_sockets(prepared: Prepared) -> None:

@@ -9,13 +9,17 @@ from ai_how.embedded.dagster_home import write_dagster_home
 from ai_how.embedded.layout import Layout
 from ai_how.embedded.parts import addresses
 from ai_how.embedded.ports import ensure_ports
-from ai_how.embedded.secrets import Secrets, ensure_secrets
+from ai_how.embedded.secrets import Secrets, ensure_secrets, write_secret
+from platform_assets.infrastructure.estate_file import judge_estate_file
+from platform_assets.infrastructure.grounds import real_grounds
 from platform_assets.serving.evaluation_set import read_evaluation_set
-from platform_assets.spec.applied import AppliedEstate, write_applied
+from platform_assets.spec.applied import AppliedEstate, NotApplied, read_applied, write_applied
 from platform_assets.spec.errors import AiHowError
-from platform_assets.spec.estate import Estate, EstateRefused, load_estate
+from platform_assets.spec.literal_secrets import without_literals
+from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.serving import read_serving
 from resources import seaweedfs
+from resources.host import Host
 from resources.postgresql import RunAs, ensure_cluster, unprivileged_way
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -47,38 +51,35 @@ class Prepared:
     run_as: RunAs
 
 
-def estate_file() -> Path:
-    """Return the file that AI_HOW_CONFIG names, or the project's own."""
+def estate_file(state: Path) -> Path:
+    """Return the file that AI_HOW_CONFIG names, or the one applied last, or the project's own."""
     named = os.environ.get("AI_HOW_CONFIG")
-    return Path(named).absolute() if named else PROJECT / DEFAULT_CONFIG
+    if named:
+        return Path(named).absolute()
+    try:
+        return read_applied(state).source
+    except NotApplied:
+        return PROJECT / DEFAULT_CONFIG
 
 
 def declared_estate(file: Path) -> Estate:
     """Return what `file` declares.
 
     Raises:
-        EstateRefused: it is missing or wrong.
+        EstateUnreadable, EstateRefused: it is missing or wrong.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        message = (
-            f"{file}: the estate's file cannot be read ({error.strerror}); set AI_HOW_CONFIG to "
-            "the file that declares the estate"
-        )
-        raise EstateRefused(message) from error
-    return load_estate(text, file)
+    return judge_estate_file(file, os.environ, real_grounds(Host())).accepted()
 
 
-def prepare(state: Path) -> Prepared:
-    """Validate the declared estate; only then make directories, secrets, ports and settings.
+def prepare(state: Path, file: Path) -> Prepared:
+    """Validate the estate of `file`; only then make directories, secrets, ports and settings.
 
     Raises:
-        EstateRefused: the estate file is missing or wrong; nothing was touched.
+        EstateUnreadable, EstateRefused: the file is missing or wrong; nothing was touched.
         ServingRefused, EvaluationSetRefused: the serving file, or rows that its gates name, are.
     """
-    declared = declared_estate(estate_file())
-    serving_file = PROJECT / declared.serving
+    estate = declared_estate(file)
+    serving_file = PROJECT / estate.serving
     for served in read_serving(serving_file).models.values():
         for rows in served.gates.files() if served.gates else ():
             read_evaluation_set(serving_file.parent, rows)
@@ -88,9 +89,13 @@ def prepare(state: Path) -> Prepared:
     run_as = _server_user(layout)
     secrets = ensure_secrets(layout)
     ports = ensure_ports(layout)
+    declared, literals = without_literals(estate, layout.secrets)
+    for secret_file, value in literals.items():
+        write_secret(secret_file, value.get_secret_value())
     applied = AppliedEstate(
-        name=declared.name,
-        checkpoint_root=PROJECT / declared.checkpoint_root,
+        declared=declared,
+        source=file,
+        checkpoint_root=PROJECT / estate.checkpoint_root,
         serving_file=serving_file,
         state=state,
         addresses=addresses(layout, ports),

@@ -48,17 +48,22 @@ class Secrets:
         return "Secrets(...)"
 
 
+def write_secret(file: Path, content: str) -> None:
+    """Write `file` in one step, for nobody else to read; its directory must be there."""
+    temporary = file.with_name(file.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    temporary.replace(file)
+
+
 def _ensure_file(file: Path, content: str) -> str:
     """Return what the file holds, which is `content` if there was none."""
     if not file.exists():
-        temporary = file.with_name(file.name + ".tmp")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(file)
+        write_secret(file, content)
     mode = stat.S_IMODE(file.stat().st_mode)
     if mode & ~_PRIVATE:
         message = f"{file}: expected mode 0600, found {mode:04o}; `chmod 600 {file}`"

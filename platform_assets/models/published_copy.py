@@ -115,7 +115,7 @@ def publish_checkpoint(
     equal = is_committed(store, prefix, manifest)
     resumed, kept = False, 0
     if equal:
-        progress(f"s3://{store.bucket}/{prefix} holds exactly these bytes already")
+        progress(f"s3://{store.bucket}/{prefix} is committed already, with this very manifest")
     else:
         leftovers = _leftovers(store, prefix, manifest, progress)
         resumed = leftovers != Leftovers()

@@ -1,16 +1,24 @@
-"""The applied estate: what `ai-how up` validated and wrote, and all that a process reads at start.
+"""The applied estate: what was validated and written, and all that a process reads at its start.
 
-It is one file, `estate.yaml` in the state directory. It names addresses and files, never a secret.
+`ai-how up` and `ai-how config apply` write it: one file, `estate.yaml` in the state directory. It
+holds the declared estate in canonical form, addresses and names of files, never a secret.
 """
 
+import hashlib
 import os
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import rfc8785
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from platform_assets.spec.errors import AiHowError
+
+if TYPE_CHECKING:
+    from platform_assets.spec.model.estate import Estate
 
 FILE_NAME = "estate.yaml"
 
@@ -37,11 +45,33 @@ class AppliedEstate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    declared: dict[str, Any]
+    source: Path
     checkpoint_root: Path
     serving_file: Path
     state: Path
     addresses: Addresses
+
+    @property
+    def name(self) -> str:
+        """The estate's name."""
+        return str(self.declared["metadata"]["name"])
+
+    @cached_property
+    def estate(self) -> "Estate":
+        """The declared estate. It is read when it is asked for: most processes need none of it."""
+        from platform_assets.spec.model.estate import Estate
+
+        return Estate.model_validate(self.declared)
+
+    def part_digest(self, *paths: tuple[str, ...]) -> str:
+        """Return 12 hex digits for what is declared at `paths`; at none: for everything.
+
+        Order and layout of the file do not matter.
+        """
+        if not paths:
+            return digest_of(self.declared)
+        return digest_of([_at(self.declared, path) for path in paths])
 
     @property
     def secrets(self) -> Path:
@@ -66,6 +96,17 @@ class AppliedEstate(BaseModel):
         return (
             f"postgresql+psycopg2://{role}@/{database}?host={host}&port={port}&passfile={passfile}"
         )
+
+
+def digest_of(declared: object) -> str:
+    """Return the first 12 hex digits of the SHA-256 of the RFC 8785 form of plain data."""
+    return hashlib.sha256(rfc8785.dumps(declared)).hexdigest()[:12]  # type: ignore[arg-type]
+
+
+def _at(declared: object, path: tuple[str, ...]) -> object:
+    for key in path:
+        declared = declared.get(key) if isinstance(declared, dict) else None
+    return declared
 
 
 def state_dir() -> Path:

@@ -188,15 +188,15 @@ def _host_amount(estate: Estate, read: HostCapacity | None, resource: Resource) 
     total, kept, factor = declared[resource]
     if total is not None:
         return HostAmount(resource, float(total), kept, factor, "estate")
-    if read is None:
-        return HostAmount(resource, None, kept, factor, "")
-    found: Amounts = {
-        Resource.CPU: float(read.cpu_cores),
+    read = read or HostCapacity()
+    found: dict[Resource, float | None] = {
+        Resource.CPU: read.cpu_cores,
         Resource.MEMORY: read.memory_gib,
         Resource.DISK: read.disk_gib,
-        Resource.GPU: float(read.gpus),
+        Resource.GPU: read.gpus,
     }
-    return HostAmount(resource, found[resource], kept, factor, "host")
+    there = found[resource]
+    return HostAmount(resource, there, kept, factor, "" if there is None else "host")
 
 
 def _share(

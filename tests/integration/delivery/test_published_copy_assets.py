@@ -1,6 +1,7 @@
 """The assets from checkpoint to version, materialized by Dagster over real systems."""
 
 import secrets
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -32,7 +33,8 @@ def resources(tmp_path, object_store, mlflow, ledger):  # noqa: F811
     serving = tmp_path / "serving.yaml"
     serving.write_text("models: {}\n")
     estate = AppliedEstate(
-        name="local",
+        declared={"metadata": {"name": "local"}},
+        source=Path("estate.yaml"),
         checkpoint_root=tmp_path / "checkpoints",
         serving_file=serving,
         state=tmp_path / "state",

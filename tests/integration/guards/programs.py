@@ -33,7 +33,8 @@ def applied_in(state: Path) -> AppliedEstate:
         dagster_url="http://127.0.0.1:9",
     )
     applied = AppliedEstate(
-        name="test",
+        declared={"metadata": {"name": "test"}},
+        source=Path("estate.yaml"),
         checkpoint_root=state / "checkpoints",
         serving_file=state / "serving.yaml",
         state=state,

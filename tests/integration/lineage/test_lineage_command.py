@@ -27,7 +27,8 @@ def ai_how(database, tmp_path):
     (tmp_path / "secrets").symlink_to(database.secrets)
     write_applied(
         AppliedEstate(
-            name="local",
+            declared={"metadata": {"name": "local"}},
+            source=Path("estate.yaml"),
             checkpoint_root=tmp_path,
             serving_file=tmp_path / "serving.yaml",
             state=tmp_path,

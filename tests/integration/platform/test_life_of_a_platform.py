@@ -17,6 +17,8 @@ import pytest
 
 from ai_how.embedded.layout import MARK
 from ai_how.embedded.ports import ephemeral_range
+from ai_how.reload import ensure_loaded
+from ai_how.runs import Dagster
 from resources.object_store import ObjectStore
 from resources.postgresql import PostgresqlServer
 from resources.process import end_processes, marked_processes, port_is_free, processes_in
@@ -128,14 +130,14 @@ def test_the_callers_environment_stays_outside(up):
     assert "planted" not in str(asked(processes(up), lambda p: p.environ()))
 
 
-def test_a_changed_estate_reaches_the_code_server_and_leaves_the_stores_alone(up):
+def test_a_changed_estate_is_loaded_and_no_part_ends_for_it(up):
     first = pids(up)
     up.declare(name="renamed")
     assert up.run("up").returncode == 0
     renamed = pids(up)
     assert up.applied.name == "renamed"
-    assert renamed["code-server"] != first["code-server"]
-    assert renamed["postgresql"] == first["postgresql"]
+    assert renamed == first
+    assert not ensure_loaded(Dagster(up.applied.addresses.dagster_url), up.applied)
     up.estate_file.write_text("name: Renamed Again\n")
     refused = up.run("up")
     assert refused.returncode == 2

@@ -42,7 +42,8 @@ class Toy:
         (home / "root").mkdir()
         (home / "serving.yaml").write_text("models: {digits: {endpoint: numbers}}\n")
         self.estate = AppliedEstate(
-            name="toy", checkpoint_root=home / "root", serving_file=home / "serving.yaml",
+            declared={"metadata": {"name": "toy"}}, source=Path("estate.yaml"),
+            checkpoint_root=home / "root", serving_file=home / "serving.yaml",
             state=home,
             addresses=Addresses(
                 postgresql_socket_dir=home, postgresql_port=1, s3_url=url, mlflow_url=url,

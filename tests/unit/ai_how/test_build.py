@@ -1,6 +1,7 @@
 """The definitions load from an applied estate without contacting anything."""
 
 import itertools
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,7 +15,8 @@ from platform_assets.spec.applied import Addresses, AppliedEstate
 def estate(tmp_path):
     # Nothing listens on any of these: loading must not notice.
     return AppliedEstate(
-        name="test",
+        declared={"metadata": {"name": "test"}},
+        source=Path("estate.yaml"),
         checkpoint_root=tmp_path / "nowhere",
         serving_file=tmp_path / "no-serving.yaml",
         state=tmp_path / "no-state",

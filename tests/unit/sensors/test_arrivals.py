@@ -3,6 +3,7 @@ import socket
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -86,7 +87,8 @@ def estate(tmp_path, answering_url):
         dagster_url=answering_url,
     )
     return AppliedEstate(
-        name="local",
+        declared={"metadata": {"name": "local"}},
+        source=Path("estate.yaml"),
         checkpoint_root=tmp_path / "root",
         serving_file=tmp_path / "serving.yaml",
         state=tmp_path / "state",

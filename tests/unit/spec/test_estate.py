@@ -52,7 +52,8 @@ def test_a_name_inside_the_rule_is_kept(name):
 
 def applied(state):
     return AppliedEstate(
-        name="local",
+        declared={"metadata": {"name": "local"}},
+        source=Path("estate.yaml"),
         checkpoint_root=state / "c",
         serving_file=state / "s",
         state=state,

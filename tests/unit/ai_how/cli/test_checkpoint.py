@@ -29,7 +29,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     write_applied(
         AppliedEstate(
-            name="local",
+            declared={"metadata": {"name": "local"}},
+            source=Path("estate.yaml"),
             checkpoint_root=root,
             serving_file=serving,
             state=state,

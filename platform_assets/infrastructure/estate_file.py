@@ -1,0 +1,69 @@
+"""The estate's file as it lies on the disk, read and judged by all rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from platform_assets.spec.errors import AiHowError
+from platform_assets.spec.findings import Finding, dotted, errors
+from platform_assets.spec.judgement import judge
+from platform_assets.spec.loading.load import load
+from platform_assets.spec.model.estate import Estate
+from platform_assets.spec.rules.grounds import Grounds
+
+
+class EstateUnreadable(AiHowError):
+    """The estate's file cannot be read at all."""
+
+
+class EstateRefused(AiHowError):
+    """The estate declares something that cannot be; nothing was touched."""
+
+    def __init__(self, file: Path, findings: tuple[Finding, ...]) -> None:
+        """Tell every error among `findings`."""
+        self.findings = findings
+        told = [f"  {in_one_line(finding)}" for finding in errors(findings)]
+        super().__init__("\n".join([f"{file}: the estate is refused; nothing was changed", *told]))
+
+
+@dataclass(frozen=True)
+class JudgedEstate:
+    """What a file declares, and everything that was found about it."""
+
+    file: Path
+    estate: Estate | None
+    findings: tuple[Finding, ...]
+
+    def accepted(self) -> Estate:
+        """Return the estate.
+
+        Raises:
+            EstateRefused: there is an error among the findings.
+        """
+        if self.estate is None or errors(self.findings):
+            raise EstateRefused(self.file, self.findings)
+        return self.estate
+
+
+def in_one_line(finding: Finding) -> str:
+    """Return a finding as one line: place, rule, what is wrong, what to do."""
+    place = f"line {finding.line}: " if finding.line else ""
+    return f"{place}{dotted(finding.path)}: {finding.message} [{finding.rule}]; {finding.remedy}"
+
+
+def judge_estate_file(file: Path, environment: Mapping[str, str], grounds: Grounds) -> JudgedEstate:
+    """Read `file` and judge it by all rules.
+
+    Raises:
+        EstateUnreadable: it is missing, or may not be read.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        message = (
+            f"{file}: the estate's file cannot be read ({error.strerror}); set AI_HOW_CONFIG to "
+            "the file that declares the estate, or make one with `ai-how config init`"
+        )
+        raise EstateUnreadable(message) from error
+    loaded = load(content, str(file), environment)
+    return JudgedEstate(file, loaded.estate, tuple(judge(loaded, grounds)))

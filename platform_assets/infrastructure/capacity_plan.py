@@ -104,7 +104,10 @@ def capacity_plan_of(applied: AppliedEstate) -> dg.AssetsDefinition:
             )
         ],
     )
-    def capacity_plan_asset(host: dg.ResourceParam[Host]) -> dg.MaterializeResult[None]:
+    # Dagster takes the result with its type's parameter for one of several outputs.
+    def capacity_plan_asset(
+        host: dg.ResourceParam[Host],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """What runs on the host, what is left of it, and what does not fit and by how much.
 
         For the HPC cluster alone, the cloud cluster alone, and both: cores, memory, disk, GPUs,

@@ -78,7 +78,7 @@ def test_the_asset_plans_for_the_host_that_it_is_given(tmp_path):
     asset = capacity_plan_of(applied(BOTH, tmp_path))
     done = dg.materialize([asset], resources={"host": host})
     (made,) = done.asset_materializations_for_node("infrastructure__capacity_plan")
-    assert made.metadata["figures"].value["host"]["cpu_cores"]["total"] == 32
+    assert made.metadata["figures"].value["host"]["cpu_cores"]["total"] == 64
     (check,) = done.get_asset_check_evaluations()
     assert check.passed == made.metadata["figures"].value["fits"]
     assert asset.asset_deps[keys.CAPACITY_PLAN] == {keys.ESTATE, keys.HOST_FACTS}
@@ -110,5 +110,5 @@ def test_what_cannot_be_read_of_the_host_leaves_the_rest(tmp_path):
     (tmp_path / "proc/meminfo").write_text("MemTo")
     (tmp_path / "sys/bus").rename(tmp_path / "sys/gone")
     found = capacity_of(host.hardware())
-    assert (found.cpu_cores, found.memory_gib, found.gpus) == (32, None, None)
+    assert (found.cpu_cores, found.memory_gib, found.gpus) == (64, None, None)
     assert devices_of(host.hardware()) is None

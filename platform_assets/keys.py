@@ -13,6 +13,7 @@ MLFLOW = dg.AssetKey(["services", "mlflow"])
 MODEL_SERVER = dg.AssetKey(["services", "model_server"])
 HOST_FACTS = dg.AssetKey(["infrastructure", "host_facts"])
 GPU_INVENTORY = dg.AssetKey(["infrastructure", "gpu_inventory"])
+CAPACITY_PLAN = dg.AssetKey(["infrastructure", "capacity_plan"])
 
 CHECKPOINT_TAG = "ai-how/checkpoint"
 ATTEMPT_TAG = "ai-how/attempt"

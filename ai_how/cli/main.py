@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from ai_how.cli import checkpoint, doctor, endpoint, lineage, platform, retention
+from ai_how.cli import checkpoint, doctor, endpoint, lineage, plan, platform, retention
 from platform_assets.spec.errors import AiHowError
 from resources.errors import ResourceError
 
@@ -30,6 +30,7 @@ app.command()(doctor.doctor)
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(lineage.app, name="lineage")
+app.add_typer(plan.app, name="plan")
 app.add_typer(retention.app, name="retention")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.findings import Finding, dotted, errors
 from platform_assets.spec.judgement import judge
-from platform_assets.spec.loading.load import load
+from platform_assets.spec.loading.load import Loaded, load
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.rules.grounds import Grounds
 
@@ -51,8 +51,8 @@ def in_one_line(finding: Finding) -> str:
     return f"{place}{dotted(finding.path)}: {finding.message} [{finding.rule}]; {finding.remedy}"
 
 
-def judge_estate_file(file: Path, environment: Mapping[str, str], grounds: Grounds) -> JudgedEstate:
-    """Read `file` and judge it by all rules.
+def load_estate_file(file: Path, environment: Mapping[str, str]) -> Loaded:
+    """Read `file`; what is wrong with it stands among the findings.
 
     Raises:
         EstateUnreadable: it is missing, or may not be read.
@@ -65,5 +65,14 @@ def judge_estate_file(file: Path, environment: Mapping[str, str], grounds: Groun
             "the file that declares the estate, or make one with `ai-how config init`"
         )
         raise EstateUnreadable(message) from error
-    loaded = load(content, str(file), environment)
+    return load(content, str(file), environment)
+
+
+def judge_estate_file(file: Path, environment: Mapping[str, str], grounds: Grounds) -> JudgedEstate:
+    """Read `file` and judge it by all rules.
+
+    Raises:
+        EstateUnreadable: it is missing, or may not be read.
+    """
+    loaded = load_estate_file(file, environment)
     return JudgedEstate(file, loaded.estate, tuple(judge(loaded, grounds)))

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 
+from platform_assets.infrastructure.gpus import AMD, NVIDIA
 from platform_assets.spec.pci_names import PciNames
 from platform_assets.spec.rules.grounds import Grounds, HostCapacity, HostDevice
 from resources.host import Hardware, Host, Unread
 from resources.pci_ids import PciIdsUnavailable, read_pci_ids
 
-_DISPLAY = "03"  # PCI class: display controllers
+# PCI classes: https://pci-ids.ucw.cz/read/PD
+_DISPLAY, _AUDIO, _BRIDGE = "03", "0403", "06"
 
 
 def real_grounds(host: Host) -> Grounds:
@@ -21,22 +23,15 @@ def real_grounds(host: Host) -> Grounds:
     )
 
 
-def capacity_of(hardware: Hardware) -> HostCapacity | None:
-    """Return what the host has, or None where a part of it cannot be read."""
+def capacity_of(hardware: Hardware) -> HostCapacity:
+    """Return what the host has; what cannot be read is None."""
     cpu, memory, room = hardware.cpu, hardware.memory_gib, hardware.image_room
     devices = devices_of(hardware)
-    if (
-        isinstance(cpu, Unread)
-        or isinstance(memory, Unread)
-        or isinstance(room, Unread)
-        or devices is None
-    ):
-        return None
     return HostCapacity(
-        cpu_cores=cpu.logical_cores,
-        memory_gib=memory,
-        disk_gib=room.free_gib,
-        gpus=sum(device.is_gpu for device in devices),
+        cpu_cores=None if isinstance(cpu, Unread) else cpu.logical_cores,
+        memory_gib=None if isinstance(memory, Unread) else memory,
+        disk_gib=None if isinstance(room, Unread) else room.free_gib,
+        gpus=None if devices is None else sum(device.is_gpu for device in devices),
     )
 
 
@@ -49,8 +44,10 @@ def devices_of(hardware: Hardware) -> tuple[HostDevice, ...] | None:
             address=device.address,
             vendor_id=device.vendor_id,
             device_id=device.device_id,
-            is_gpu=device.class_id.startswith(_DISPLAY),
+            is_gpu=device.class_id.startswith(_DISPLAY) and device.vendor_id in (NVIDIA, AMD),
             iommu_group=device.iommu_group,
+            is_audio=device.class_id.startswith(_AUDIO),
+            is_bridge=device.class_id.startswith(_BRIDGE),
         )
         for device in hardware.pci_devices
     )

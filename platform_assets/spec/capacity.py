@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from platform_assets.spec.devices import devices_of, is_gpu
 from platform_assets.spec.mig_devices import gpus_to_divide
@@ -188,15 +189,15 @@ def _host_amount(estate: Estate, read: HostCapacity | None, resource: Resource) 
     total, kept, factor = declared[resource]
     if total is not None:
         return HostAmount(resource, float(total), kept, factor, "estate")
-    if read is None:
-        return HostAmount(resource, None, kept, factor, "")
-    found: Amounts = {
-        Resource.CPU: float(read.cpu_cores),
+    read = read or HostCapacity()
+    found: dict[Resource, float | None] = {
+        Resource.CPU: read.cpu_cores,
         Resource.MEMORY: read.memory_gib,
         Resource.DISK: read.disk_gib,
-        Resource.GPU: float(read.gpus),
+        Resource.GPU: read.gpus,
     }
-    return HostAmount(resource, found[resource], kept, factor, "host")
+    there = found[resource]
+    return HostAmount(resource, there, kept, factor, "" if there is None else "host")
 
 
 def _share(
@@ -226,3 +227,51 @@ def _gpus(estate: Estate, running: list[MachineNeed], clusters: tuple[ClusterNam
 def _sum(values: Iterable[float]) -> float:
     """Add exactly, so that the order of machines never decides whether they fit."""
     return math.fsum(values)
+
+
+_JSON_KEYS = {
+    Resource.CPU: "cpu_cores",
+    Resource.MEMORY: "memory_gib",
+    Resource.DISK: "disk_gib",
+    Resource.GPU: "gpus",
+}
+
+
+def as_json(plan: CapacityPlan) -> dict[str, Any]:
+    """Return the plan in JSON's types, with units in the keys; null is what nobody knows."""
+    return {
+        "mode": plan.mode,
+        "fits": plan.fits,
+        "machines": [
+            {"cluster": each.cluster, "name": each.name, "role": each.role}
+            | {_JSON_KEYS[resource]: wanted for resource, wanted in each.wants.items()}
+            for each in plan.machines
+        ],
+        "host": {
+            _JSON_KEYS[each.resource]: {
+                "total": each.total,
+                "reserve": each.reserve,
+                "overcommit": each.overcommit,
+                "available": each.available,
+                "source": each.source or None,
+            }
+            for each in plan.host
+        },
+        "scopes": [
+            {
+                "clusters": list(scope.clusters),
+                "judged": scope.judged,
+                "fits": scope.fits,
+                "resources": {
+                    _JSON_KEYS[share.resource]: {
+                        "wanted": share.wanted,
+                        "available": share.available,
+                        "left": share.left,
+                        "fits": share.fits,
+                    }
+                    for share in scope.shares
+                },
+            }
+            for scope in plan.scopes
+        ],
+    }

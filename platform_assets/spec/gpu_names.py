@@ -7,7 +7,9 @@ nothing about the model and contradicts nothing.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from platform_assets.spec.pci_names import PciNames
 
@@ -45,6 +47,7 @@ class ModelWords:
     glued: str
 
 
+@lru_cache(maxsize=8192)
 def model_words(text: str) -> ModelWords:
     """Return what a text says about a model; no words where it says nothing."""
     text = text.lower().replace("_", "-")
@@ -76,19 +79,20 @@ def may_be(text: str, pci_name: str) -> bool:
     return all(word in words or (len(word) >= 5 and word in listed.glued) for word in said.words)
 
 
-def devices_called(text: str, vendor_id: str, names: PciNames) -> list[tuple[str, str]]:
+@lru_cache(maxsize=1024)
+def devices_called(text: str, vendor_id: str, names: PciNames) -> tuple[tuple[str, str], ...]:
     """Return id and name of each device of a vendor that may be what `text` names, nearest first.
 
     Empty where the text names no model, or none that the list knows.
     """
     if not says_a_model(text):
-        return []
+        return ()
     found = [
         (device, name)
         for (vendor, device), name in names.devices.items()
         if vendor == vendor_id and may_be(text, name)
     ]
-    return sorted(found, key=lambda entry: (len(entry[1]), entry[0]))
+    return tuple(sorted(found, key=lambda entry: (len(entry[1]), entry[0])))
 
 
 def chip(pci_name: str) -> str | None:
@@ -102,7 +106,8 @@ def is_audio(pci_name: str) -> bool:
     return "audio" in pci_name.lower()
 
 
-def audio_functions(pci_name: str, vendor_id: str, names: PciNames) -> dict[str, str]:
+@lru_cache(maxsize=1024)
+def audio_functions(pci_name: str, vendor_id: str, names: PciNames) -> Mapping[str, str]:
     """Return the audio functions that the list knows for a GPU's chip, names by device id."""
     family = chip(pci_name)
     return {

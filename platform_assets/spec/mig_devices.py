@@ -53,7 +53,7 @@ def surely_not_divisible(gpu: Gpu, grounds: Grounds | None) -> str | None:
     found = names.name(*ids) if ids else None
     if found is not None:
         return found[1] if cannot_be_divided(found[1]) else None
-    listed = devices_called(gpu.model, NVIDIA, names) if gpu.model else []
+    listed = devices_called(gpu.model, NVIDIA, names) if gpu.model else ()
     if listed and all(cannot_be_divided(name) for _, name in listed):
         return listed[0][1]
     return None

@@ -18,7 +18,7 @@ class PciNamesRefused(AiHowError):
     """A text is not what `pci.ids` looks like."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # it is its own key where answers are kept
 class PciNames:
     """Vendors by id, and devices by the ids of vendor and device: four lower-case hex digits each.
 

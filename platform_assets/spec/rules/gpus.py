@@ -153,7 +153,7 @@ def shares_within_devices(estate: Estate, grounds: Grounds) -> Iterator[Finding]
         there = len(gpus.devices)
     elif estate.host.gpus is not None:
         there = estate.host.gpus
-    elif grounds.capacity is not None:
+    elif grounds.capacity is not None and grounds.capacity.gpus is not None:
         there = grounds.capacity.gpus
     else:
         return  # the rule host-capacity says that the number is not known

@@ -11,12 +11,15 @@ from platform_assets.spec.pci_names import PciNames
 
 @dataclass(frozen=True)
 class HostCapacity:
-    """What the host has, for those keys that the estate leaves out: cores, GiB, number of GPUs."""
+    """What the host has, for those keys that the estate leaves out: cores, GiB, number of GPUs.
 
-    cpu_cores: int
-    memory_gib: float
-    disk_gib: float
-    gpus: int
+    None where it could not be read.
+    """
+
+    cpu_cores: int | None = None
+    memory_gib: float | None = None
+    disk_gib: float | None = None
+    gpus: int | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ _KEYS = {
     Resource.DISK: ("disk_gb", "disk"),
     Resource.GPU: ("gpus", ""),
 }
-_MOST_OVERCOMMIT = 16.0
+# More is not advised: cores are shared in time, disks fill slowly, but memory is soon wanted.
+_ADVISABLE = {Resource.CPU: 4.0, Resource.MEMORY: 1.5, Resource.DISK: 2.0}
 
 
 def host_capacity(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
@@ -62,7 +63,9 @@ def _too_much(plan: CapacityPlan, scope: Scope, host: HostAmount, share: Share) 
     message += f"{amount(share.resource, share.wanted - there)} too "
     message += "much" if share.resource.unit else "many"
     key = _KEYS[share.resource][0]
-    path: Path = ("host", key) if host.source == "estate" else ("host",)
+    path: Path = ("host", key)
+    if host.source != "estate":
+        path = ("clusters",) if len(scope.clusters) > 1 else ("clusters", scope.clusters[0])
     return Finding(
         "host-capacity", Severity.ERROR, path, message, _remedy(plan, scope, host, share)
     )
@@ -86,7 +89,7 @@ def _remedy(plan: CapacityPlan, scope: Scope, host: HostAmount, share: Share) ->
     kept = max((host.total or 0.0) - host.reserve, 0.0)
     if share.resource is not Resource.GPU and kept > 0:
         factor = math.ceil(share.wanted / kept * 100) / 100
-        if factor <= _MOST_OVERCOMMIT:
+        if factor <= _ADVISABLE[host.resource]:
             ways.append(
                 f"promise more with host.overcommit.{_KEYS[host.resource][1]}: {number(factor)}"
             )

@@ -6,9 +6,11 @@ Source: https://docs.kernel.org/driver-api/vfio.html
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 
 from platform_assets.spec.devices import (
+    MAX_FUNCTION,
     Passed,
     PciAddress,
     devices_of,
@@ -74,6 +76,10 @@ def groups_without_host(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
     """No device of a group that is passed through is left to the host, bridges excepted."""
     host = _host_devices(grounds)
     passed = {each.address for each in passed_devices(estate)}
+    members: defaultdict[int | None, list[PciAddress]] = defaultdict(list)
+    for there, device in sorted(host.items()):
+        if not device.is_bridge:
+            members[device.iommu_group].append(there)
     for placed in estate.machines():
         mine = {each.address: each for each in devices_of(placed) if each.address in host}
         groups: dict[int, Passed] = {}
@@ -85,11 +91,9 @@ def groups_without_host(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
         for group, each in groups.items():
             left = [
                 address
-                for address, device in sorted(host.items())
-                if device.iommu_group == group
-                and not device.is_bridge
-                and address not in passed
-                and not (address.slot in slots and _is_audio(device, grounds))
+                for address in members[group]
+                if address not in passed
+                and not (address.slot in slots and _is_audio(host[address], grounds))
             ]
             if left:
                 yield _left_to_host(each, group, left, host, grounds)
@@ -155,7 +159,7 @@ def audio_with_its_gpu(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
                 yield from _missing_audio(gpu, gpu.address, functions, host, grounds)
             else:
                 yield from _audio_of_a_silent_gpu(
-                    [text for _, text in labels[placed.path]], gpu, audio[0], grounds
+                    [text for _, text in labels[placed.path]], gpu, audio[0], host, grounds
                 )
 
 
@@ -167,8 +171,10 @@ def _missing_audio(
     grounds: Grounds,
 ) -> Iterator[Finding]:
     taken = {each.address for each in functions}
-    for other, device in sorted(host.items()):
-        if other.slot == address.slot and _is_audio(device, grounds) and other not in taken:
+    for number in range(MAX_FUNCTION + 1):
+        other = replace(address, function=number)
+        device = host.get(other)
+        if device is not None and other not in taken and _is_audio(device, grounds):
             yield Finding(
                 "gpu-audio",
                 Severity.ERROR,
@@ -194,9 +200,9 @@ def _missing_audio(
 
 
 def _audio_of_a_silent_gpu(
-    labels: list[str], gpu: Passed, audio: Passed, grounds: Grounds
+    labels: list[str], gpu: Passed, audio: Passed, host: HostDevices, grounds: Grounds
 ) -> Iterator[Finding]:
-    if audio.address in _host_devices(grounds):
+    if audio.address in host:
         return
     called = next((text for text in labels if has_no_audio(text)), None)
     names = grounds.pci_names

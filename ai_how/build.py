@@ -12,8 +12,8 @@ import dagster as dg
 
 from ai_how.executor import in_process_with_identity
 from platform_assets.audits import live_verification, retention_job
+from platform_assets.infrastructure import capacity_plan, gpu_inventory, host_facts
 from platform_assets.infrastructure import estate as estate_asset
-from platform_assets.infrastructure import gpu_inventory, host_facts
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models import published_copy, registered_version, trained_checkpoint
 from platform_assets.services import mlflow as mlflow_service
@@ -90,6 +90,7 @@ def build_defs(
     return dg.Definitions(
         assets=[
             estate_asset.estate_asset_of(estate),
+            capacity_plan.capacity_plan_of(estate),
             *dg.load_assets_from_modules(modules),
         ],
         asset_checks=[

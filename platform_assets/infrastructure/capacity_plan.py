@@ -6,7 +6,8 @@ What is counted, and how, stands in `spec/capacity.py`; tables for a terminal in
 import dagster as dg
 
 from platform_assets import keys
-from platform_assets.infrastructure.grounds import capacity_of
+from platform_assets.infrastructure.grounds import real_grounds
+from platform_assets.infrastructure.sound_part import refuse_unsound_part
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.capacity import (
     CapacityPlan,
@@ -21,7 +22,13 @@ from resources.host import Host
 LOGIC_VERSION = "1"
 CHECK_NAME = "fits"
 # What of the estate decides the plan.
-PARTS = (("mode",), ("host",), ("gpus",), ("clusters",))
+MACHINES = (
+    ("clusters", "hpc", "controller"),
+    ("clusters", "hpc", "compute_nodes"),
+    ("clusters", "cloud", "control_plane"),
+    ("clusters", "cloud", "workers"),
+)
+PARTS = (("mode",), ("host",), ("gpus",), *MACHINES)
 
 
 def plan_markdown(plan: CapacityPlan) -> str:
@@ -114,6 +121,8 @@ def capacity_plan_of(applied: AppliedEstate) -> dg.AssetsDefinition:
         with the estate's reserve and overcommit. Nothing is made; `ai-how plan capacity` shows the
         same of a file.
         """
-        return plan_result(capacity_plan(applied.estate, capacity_of(host.hardware())))
+        grounds = real_grounds(host)
+        refuse_unsound_part(applied, grounds, MACHINES, told_elsewhere={"host-capacity"})
+        return plan_result(capacity_plan(applied.estate, grounds.capacity))
 
     return capacity_plan_asset

@@ -5,7 +5,6 @@ check reads the file that a person edits, which may have changed since.
 """
 
 import os
-from collections.abc import Sequence
 
 import dagster as dg
 
@@ -15,42 +14,16 @@ from platform_assets.infrastructure.estate_file import (
     JudgedEstate,
     judge_estate_file,
 )
+from platform_assets.infrastructure.findings_table import findings_table
 from platform_assets.infrastructure.grounds import real_grounds
 from platform_assets.spec.applied import AppliedEstate, digest_of
-from platform_assets.spec.findings import Finding, Severity, dotted, errors
+from platform_assets.spec.findings import Severity, errors
 from platform_assets.spec.literal_secrets import without_literals
 from platform_assets.spec.model.estate import Estate
 from resources.host import Host
 
 LOGIC_VERSION = "1"
 CHECK_NAME = "findings"
-
-
-def findings_table(findings: Sequence[Finding]) -> dg.TableMetadataValue:
-    """Return findings as a table, the worst first."""
-    order = list(Severity)
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "severity": finding.severity.value,
-                    "line": finding.line or 0,
-                    "what": dotted(finding.path),
-                    "message": finding.message,
-                    "remedy": finding.remedy,
-                    "rule": finding.rule,
-                }
-            )
-            for finding in sorted(findings, key=lambda one: (order.index(one.severity), one.path))
-        ],
-        schema=dg.TableSchema(
-            [
-                dg.TableColumn("severity", "string"),
-                dg.TableColumn("line", "int"),
-                *(dg.TableColumn(name) for name in ("what", "message", "remedy", "rule")),
-            ]
-        ),
-    )
 
 
 def file_check(applied: AppliedEstate, judged: JudgedEstate) -> dg.AssetCheckResult:

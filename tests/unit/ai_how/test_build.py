@@ -48,6 +48,7 @@ def test_every_asset_tells_what_it_is_and_whose(estate):
         keys.MLFLOW,
         keys.MODEL_SERVER,
         keys.ESTATE,
+        keys.CAPACITY_PLAN,
         keys.HOST_FACTS,
         keys.GPU_INVENTORY,
     }

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from ai_how.cli import checkpoint, endpoint, lineage, platform, retention
+from ai_how.cli import platform
+from ai_how.cli.lazy_groups import LazyGroups
 from platform_assets.spec.errors import AiHowError
 from resources.errors import ResourceError
 
@@ -20,16 +21,13 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="ai-how",
+    cls=LazyGroups,
     no_args_is_help=True,
     add_completion=False,
     help="One workstation as a hyperscaler: checkpoints become endpoints, with proof.",
     epilog="Exit codes: 0 clean, 1 finding, 2 cannot tell, 64 wrong usage.",
 )
 platform.register(app)
-app.add_typer(checkpoint.app, name="checkpoint")
-app.add_typer(endpoint.app, name="endpoint")
-app.add_typer(lineage.app, name="lineage")
-app.add_typer(retention.app, name="retention")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from ai_how.embedded.layout import Layout
 from ai_how.embedded.parts import addresses
 from ai_how.embedded.ports import ensure_ports
 from ai_how.embedded.secrets import Secrets, ensure_secrets
+from ai_how.estate_file import PROJECT, estate_file
 from platform_assets.serving.evaluation_set import read_evaluation_set
 from platform_assets.spec.applied import AppliedEstate, write_applied
 from platform_assets.spec.errors import AiHowError
@@ -18,8 +19,6 @@ from platform_assets.spec.serving import read_serving
 from resources import seaweedfs
 from resources.postgresql import RunAs, ensure_cluster, unprivileged_way
 
-PROJECT = Path(__file__).resolve().parents[2]
-DEFAULT_CONFIG = Path("config/clusters/local.yaml")
 DAGSTER_SETTINGS = Path("config/dagster/dagster.yaml")
 # The user that PostgreSQL runs as where we are root: nobody and its group, by number.
 NOBODY = 65_534
@@ -45,12 +44,6 @@ class Prepared:
     ports: dict[str, int]
     secrets: Secrets
     run_as: RunAs
-
-
-def estate_file() -> Path:
-    """Return the file that AI_HOW_CONFIG names, or the project's own."""
-    named = os.environ.get("AI_HOW_CONFIG")
-    return Path(named).absolute() if named else PROJECT / DEFAULT_CONFIG
 
 
 def declared_estate(file: Path) -> Estate:

@@ -59,6 +59,10 @@ Labels = dict[str, str]
 Free = dict[str, Any]
 
 
+# What is shown in the place of a literal secret.
+HIDDEN = "(literal, hidden)"
+
+
 class SecretSource(Declared):
     """Where a secret's value is found when it is needed; never the value itself."""
 
@@ -100,7 +104,5 @@ class Secret(Declared):
     @model_serializer
     def _hidden(self) -> dict[str, Any] | str:
         return (
-            "(literal, hidden)"
-            if self.secret is None
-            else {"secret": self.secret.model_dump(exclude_none=True)}
+            HIDDEN if self.secret is None else {"secret": self.secret.model_dump(exclude_none=True)}
         )

@@ -1,6 +1,6 @@
 """What is to be said about an estate file: what loading found, and what every rule finds."""
 
-from platform_assets.spec.findings import Finding, Severity
+from platform_assets.spec.findings import Finding, Severity, errors
 from platform_assets.spec.loading.load import Loaded
 from platform_assets.spec.rules.all_rules import RULES
 from platform_assets.spec.rules.grounds import Grounds
@@ -15,10 +15,11 @@ def judge(loaded: Loaded, grounds: Grounds) -> list[Finding]:
     its stead.
     """
     findings = list(loaded.findings)
-    if loaded.estate is not None:
-        estate = loaded.estate
+    estate = loaded.estate
+    if estate is not None:
+        refused = {finding.path for finding in errors(findings)}
         told = loaded.located(finding for rule in RULES for finding in rule(estate, grounds))
-        findings += [finding for finding in told if finding.path not in loaded.replaced]
+        findings += [finding for finding in told if finding.path not in refused]
     return sorted(
         findings,
         key=lambda finding: (

@@ -1,4 +1,4 @@
-"""What a dialect is: other spellings of a part's keys, and the moves that several dialects share."""
+"""What a dialect is: other spellings of a part's keys; and the moves that dialects share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,12 +24,13 @@ class Dialect:
     read: Read | None = None
 
 
-def move(source: Node, key: str, target: Node, name: str, path: Path, reading: Reading) -> None:
-    """Move the value of `key` to `name` in `target`; `path` is the target's.
+def move(source: Node, key: str, to: tuple[Node, str], path: Path, reading: Reading) -> None:
+    """Move the value of `key` to a mapping and a name in it; `path` is that mapping's.
 
     Mappings that are given in both places are put together. Two values are told, and the one that
     was there stays.
     """
+    target, name = to
     child = source.keys.pop(key, None)
     if child is None or child.gone or child.value is None:
         return
@@ -38,7 +39,7 @@ def move(source: Node, key: str, target: Node, name: str, path: Path, reading: R
         target.keys[name] = child
     elif present.is_mapping and child.is_mapping:
         for under in list(child.keys):
-            move(child, under, present, under, (*path, name), reading)
+            move(child, under, (present, under), (*path, name), reading)
     elif present.plain() != child.plain():
         reading.tell(
             child,

@@ -15,6 +15,7 @@ from platform_assets.spec.loading.reading import Reading
 from platform_assets.spec.loading.secrets import read_secret
 from platform_assets.spec.loading.service_dialects import SERVICE_DIALECTS
 from platform_assets.spec.loading.tree import Node
+from platform_assets.spec.loading.wording import found
 from platform_assets.spec.model.base import Declared
 from platform_assets.spec.model.estate import CloudCluster, Estate
 from platform_assets.spec.model.hpc import HpcCluster
@@ -26,6 +27,7 @@ DIALECTS: dict[type[Declared], Dialect] = {
     **MACHINE_DIALECTS,
     **SERVICE_DIALECTS,
 }
+_LONGEST_GUESSED = 64
 _NO_DIALECT = Dialect()
 # Where sections of test tools are met.
 _MAY_HOLD_FOREIGN = {Estate, HpcCluster, CloudCluster}
@@ -61,20 +63,25 @@ def _tidy(node: Node, part: type[Declared], path: Path, reading: Reading) -> Non
             _tell_unknown(node, key, understood, path, reading)
     for key, name in dialect.spellings.items():
         if key in node.keys:
-            move(node, key, node, name, path, reading)
+            move(node, key, (node, name), path, reading)
     if dialect.read is not None:
         dialect.read(node, path, reading)
     for key, child in node.keys.items():
+        if key not in known and not child.gone and child.value is not None:
+            message = f"{key}: expected something else here, found {found(child)}"
+            reading.tell(child, "wrong-type", (*path, key), message, "see the reference of keys")
         if child.value is None or key not in known:
             child.gone = True
 
 
-def _tell_unknown(
-    node: Node, key: str, understood: set[str], path: Path, reading: Reading
-) -> None:
+def _tell_unknown(node: Node, key: str, understood: set[str], path: Path, reading: Reading) -> None:
     """Tell an unknown key; the rest is judged as if the key that it resembles had been meant."""
     child = node.keys[key]
-    near = difflib.get_close_matches(key, sorted(understood), n=1)
+    near = (
+        difflib.get_close_matches(key, sorted(understood), n=1)
+        if len(key) <= _LONGEST_GUESSED and reading.may_guess()
+        else []
+    )
     message = f"{key}: unknown" + (f", did you mean {near[0]}?" if near else "")
     remedy = (
         f"write {near[0]}" if near else f"take it out; known here: {', '.join(sorted(understood))}"

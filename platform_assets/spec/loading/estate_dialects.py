@@ -37,14 +37,14 @@ def _estate(node: Node, path: Path, reading: Reading) -> None:
         tell_foreign(node, "containers", path, reading)
     for key in ("name", "description"):
         if key in node.keys and (metadata := section(node, "metadata", node.keys[key])):
-            move(node, key, metadata, key, ("metadata",), reading)
+            move(node, key, (metadata, key), ("metadata",), reading)
     shared = node.keys.get("global")
     if shared is not None and shared.is_mapping:
-        move(shared, "gpu_allocation", node, "gpus", path, reading)
-        move(shared, "networks", node, "networks", path, reading)
+        move(shared, "gpu_allocation", (node, "gpus"), path, reading)
+        move(shared, "networks", (node, "networks"), path, reading)
         _rest_is_unknown(shared, ("global",), reading)
         del node.keys["global"]
-    move(node, "gpu_allocation", node, "gpus", path, reading)
+    move(node, "gpu_allocation", (node, "gpus"), path, reading)
     networks = node.keys.get("networks")
     if networks is not None and (networks.is_mapping or networks.value is None):
         for cluster in _CLUSTERS:
@@ -75,7 +75,7 @@ def _network_to_its_cluster(
     if target is not None:
         path = ("clusters", cluster)
         _read_dns(networks.keys[key], (*path, "network"), reading)
-        move(networks, key, target, "network", path, reading)
+        move(networks, key, (target, "network"), path, reading)
 
 
 def _rest_is_unknown(node: Node, path: Path, reading: Reading) -> None:
@@ -122,13 +122,13 @@ def _slurm_of(holder: Node, cluster: Node, path: Path, reading: Reading) -> None
         if key not in holder.keys or (key == "slurm" and holder is cluster):
             continue
         if name == "slurm":
-            move(holder, key, cluster, "slurm", path, reading)
+            move(holder, key, (cluster, "slurm"), path, reading)
         elif slurm := section(cluster, "slurm", holder.keys[key]):
-            move(holder, key, slurm, name, (*path, "slurm"), reading)
+            move(holder, key, (slurm, name), (*path, "slurm"), reading)
     slurm = cluster.keys.get("slurm")
     for source in (holder, slurm):
         if source is not None and source is not cluster:
-            move(source, "container_registry", cluster, "container_registry", path, reading)
+            move(source, "container_registry", (cluster, "container_registry"), path, reading)
 
 
 def _cloud(node: Node, path: Path, reading: Reading) -> None:
@@ -141,9 +141,7 @@ def _cloud(node: Node, path: Path, reading: Reading) -> None:
     groups = [(key, node.keys.pop(key)) for key in ("workers", "worker_nodes") if key in node.keys]
     if groups:
         nodes = [
-            machine
-            for key, group in groups
-            for machine in workers(group, (*path, key), reading)
+            machine for key, group in groups for machine in workers(group, (*path, key), reading)
         ]
         name_all(nodes, worker_kind)
         node.keys["workers"] = groups[0][1].beside(nodes)
@@ -151,17 +149,17 @@ def _cloud(node: Node, path: Path, reading: Reading) -> None:
 
 def _read_dns(node: Node, path: Path, reading: Reading) -> None:
     """`dns: {enabled, nameservers}`, or a list of name servers."""
-    dns = node.keys.pop("dns", None)
+    dns = node.keys.get("dns")
     if dns is not None and dns.is_list:
-        node.keys["dns"] = dns
-        move(node, "dns", node, "dns_servers", path, reading)
-    elif dns is not None:
+        move(node, "dns", (node, "dns_servers"), path, reading)
+    elif dns is not None and dns.is_mapping:
+        del node.keys["dns"]
         enabled = dns.keys.pop("enabled", None)
         servers = dns.keys.pop("nameservers", None)
         if servers is not None and not (enabled and (enabled.text or "").lower() == "false"):
             node.keys["nameservers"] = servers
         _rest_is_unknown(dns, (*path, "dns"), reading)
-    move(node, "nameservers", node, "dns_servers", path, reading)
+    move(node, "nameservers", (node, "dns_servers"), path, reading)
 
 
 ESTATE_DIALECTS: dict[type[Declared], Dialect] = {

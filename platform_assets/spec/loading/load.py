@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from platform_assets.spec.findings import Finding, Path
+from platform_assets.spec.findings import Finding, Severity
 from platform_assets.spec.loading.dialects import into_canonical_form
 from platform_assets.spec.loading.reading import Reading
 from platform_assets.spec.loading.source import parse
-from platform_assets.spec.loading.tree import Node
+from platform_assets.spec.loading.tree import Node, Place
 from platform_assets.spec.loading.validation import validated
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.model.shapes import ROOT, Shape
+
+MAX_FINDINGS = 1000
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,13 @@ class Loaded:
     """What a file declares, as far as it can be read, and what loading found wrong with it.
 
     With an error among the findings the estate is only good for judging the rest: what was wrong
-    is left out, or replaced (`replaced` names the paths) where nothing stands without it.
+    is left out, or replaced where nothing can stand without it.
     """
 
     file: str
     estate: Estate | None
     findings: tuple[Finding, ...]
     tree: Node | None = None
-    replaced: frozenset[Path] = frozenset()
 
     def located(self, findings: Iterable[Finding]) -> list[Finding]:
         """Return findings of rules with file, line and column, and positions as in the file.
@@ -72,5 +73,23 @@ def load(content: bytes, file: str, environment: Mapping[str, str]) -> Loaded:
         return Loaded(file, None, parsed.findings)
     reading = Reading(file, environment, list(parsed.findings))
     into_canonical_form(parsed.tree, reading)
-    estate, replaced = validated(parsed.tree, reading)
-    return Loaded(file, estate, tuple(reading.findings), parsed.tree, replaced)
+    estate = validated(parsed.tree, reading)
+    findings = reading.findings
+    if estate is not None and estate.profile == "production":
+        findings = [_as_in_production(finding) for finding in findings]
+    return Loaded(file, estate, tuple(_not_too_many(findings, file)), parsed.tree)
+
+
+def _as_in_production(finding: Finding) -> Finding:
+    if finding.rule == "literal-secret":
+        return replace(finding, severity=Severity.ERROR)
+    return finding
+
+
+def _not_too_many(findings: list[Finding], file: str) -> list[Finding]:
+    if len(findings) <= MAX_FINDINGS:
+        return findings
+    rest = len(findings) - MAX_FINDINGS
+    message = f"{rest:,} more findings are not shown"
+    more = Place(file).finding("too-many-findings", (), message, "mend these first")
+    return [*findings[:MAX_FINDINGS], more]

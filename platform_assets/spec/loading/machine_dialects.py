@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address
 
-from platform_assets.spec.findings import Path
+from platform_assets.spec.findings import Path, Severity
 from platform_assets.spec.loading.dialect import Dialect, move
 from platform_assets.spec.loading.reading import Reading
+from platform_assets.spec.loading.source import MAX_NODES
 from platform_assets.spec.loading.tree import Node
 from platform_assets.spec.model.base import Declared
 from platform_assets.spec.model.machines import Machine
@@ -92,13 +93,11 @@ def _given_name(node: Node) -> str | None:
 
 def worker_kind(node: Node) -> str:
     """Return `gpu-worker` for a worker that declares GPUs in any way, else `cpu-worker`."""
-    passed = node.keys.get("pcie_passthrough", node)
-    has_gpu = (
-        _says(node, "worker_type", "gpu")
-        or _says(node, "gpu_enabled", "true")
-        or (bool(passed.child("devices")) and not _says(passed, "enabled", "false"))
-    )
-    return "gpu-worker" if has_gpu else "cpu-worker"
+    if _says(node, "worker_type", "gpu") or _says(node, "gpu_enabled", "true"):
+        return "gpu-worker"
+    devices = [node.keys[key] for key in ("pcie_passthrough", "gpu") if key in node.keys]
+    in_use = [held for held in devices if held.keys and not _says(held, "enabled", "false")]
+    return "gpu-worker" if in_use else "cpu-worker"
 
 
 def _says(node: Node, key: str, text: str) -> bool:
@@ -121,6 +120,10 @@ def _counted(group: Node, path: Path, reading: Reading) -> list[Node]:
             f"ip_range: expected {count} addresses, one for each machine, found {len(addresses)}",
             "widen the range, or lower `count`; the others get no fixed address",
         )
+    if count * group.size() > MAX_NODES:
+        message = f"count: {count:,} such machines are more than {MAX_NODES:,} values"
+        reading.tell(group, "too-many-values", path, message, "lower `count`")
+        return []
     prefix = _given_name(group)
     made = []
     for index in range(count):
@@ -189,9 +192,18 @@ def _machine(node: Node, path: Path, reading: Reading) -> None:
     """Both `name` and `hostname` may be given; the name counts."""
     given = node.keys.get("name")
     if given is None or given.value is None:
-        move(node, "hostname", node, "name", path, reading)
+        move(node, "hostname", (node, "name"), path, reading)
     else:
-        node.keys.pop("hostname", None)
+        hostname = node.keys.pop("hostname", None)
+        if hostname is not None and hostname.value not in (None, given.value):
+            reading.tell(
+                hostname,
+                "two-spellings",
+                (*path, "hostname"),
+                "hostname: not used, for the machine has a name, and they differ",
+                "keep one of them",
+                severity=Severity.WARNING,
+            )
 
 
 MACHINE_DIALECTS: dict[type[Declared], Dialect] = {

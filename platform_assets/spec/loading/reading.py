@@ -7,6 +7,8 @@ from platform_assets.spec.findings import Finding, Path, Severity
 from platform_assets.spec.loading.references import Unresolved, resolved
 from platform_assets.spec.loading.tree import Node, Place
 
+MAX_GUESSES = 200
+
 
 @dataclass
 class Reading:
@@ -15,6 +17,12 @@ class Reading:
     file: str
     variables: Mapping[str, str]
     findings: list[Finding] = field(default_factory=list)
+    guesses: int = 0
+
+    def may_guess(self) -> bool:
+        """Count a guess at what a key was meant to be; false after many, for guessing is slow."""
+        self.guesses += 1
+        return self.guesses <= MAX_GUESSES
 
     def tell(
         self,

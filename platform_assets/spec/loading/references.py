@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?(?P<rest>[^}]*)\}|\{)")
+_WOULD_CHANGE = re.compile(r"\$(?=[${])")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -59,6 +60,15 @@ def whole_reference(text: str) -> tuple[str, str | None] | None:
     if match is None or not match["name"] or match["rest"] or not _NAME.fullmatch(match["name"]):
         return None
     return match["name"], match["default"]
+
+
+def escaped(text: str) -> str:
+    """Return what must be written so that `resolved` gives `text`.
+
+    >>> escaped("${HOME} costs $5")
+    '$${HOME} costs $5'
+    """
+    return _WOULD_CHANGE.sub("$$", text)
 
 
 def has_reference(text: str) -> bool:

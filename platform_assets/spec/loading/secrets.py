@@ -33,7 +33,9 @@ def read_secret(node: Node, path: Path, reading: Reading) -> None:
         node.value = {"secret": node.beside({"env": node.beside(name)})}
     elif has_reference(text):
         message = f"{path[-1]}: expected one reference as the whole secret, found one inside text"
-        reading.tell(node, "secret-in-parts", path, message, "keep the whole secret in one variable")
+        reading.tell(
+            node, "secret-in-parts", path, message, "keep the whole secret in one variable"
+        )
         node.gone = True
     elif text == HIDDEN:
         message = f"{path[-1]}: the secret was hidden when this file was written"

@@ -39,14 +39,14 @@ _REPLICAS_OF_HA = "3"
 def _kubernetes(node: Node, path: Path, reading: Reading) -> None:
     for key, name in _NETWORKING.items():
         if key in node.keys and (networking := section(node, "networking", node.keys[key])):
-            move(node, key, networking, name, (*path, "networking"), reading)
+            move(node, key, (networking, name), (*path, "networking"), reading)
     ingress = node.keys.get("ingress")
     if ingress is not None and ingress.text is not None:
         provider = ingress.beside(ingress.value)
         node.keys["ingress"] = ingress.beside({"provider": provider})
     named = node.keys.get("storage_class")
     if named is not None and (storage := section(node, "storage", named)):
-        move(node, "storage_class", storage, "default_class", (*path, "storage"), reading)
+        move(node, "storage_class", (storage, "default_class"), (*path, "storage"), reading)
         provisioner = _PROVISIONERS.get(named.text or "")
         if provisioner and "classes" not in storage.keys:
             known = {"name": named.beside(named.value), "provisioner": named.beside(provisioner)}
@@ -60,7 +60,7 @@ def _kserve(node: Node, path: Path, reading: Reading) -> None:
             said = (reading.text(raw, (*path, key)) or "").lower()
             if said in ("true", "false"):
                 node.keys[key] = raw.beside("standard" if said == "true" else "knative")
-                move(node, key, node, "mode", path, reading)
+                move(node, key, (node, "mode"), path, reading)
             else:
                 reading.tell(
                     node.keys.pop(key),
@@ -74,7 +74,7 @@ def _kserve(node: Node, path: Path, reading: Reading) -> None:
         mode.value = _MODES.get(mode.text.lower(), mode.text)
     for key, name in _SCALES.items():
         if key in node.keys and (scaling := section(node, "autoscaling", node.keys[key])):
-            move(node, key, scaling, name, (*path, "autoscaling"), reading)
+            move(node, key, (scaling, name), (*path, "autoscaling"), reading)
 
 
 def _postgresql(node: Node, path: Path, reading: Reading) -> None:

@@ -61,6 +61,10 @@ class Node:
             value = [child.copy() for child in value]
         return Node(value, self.line, self.column, self.written, self.gone)
 
+    def size(self) -> int:
+        """Return how many values stand here, this one included."""
+        return 1 + sum(child.size() for _, child in self.present())
+
     def child(self, part: str | int) -> "Node | None":
         """Return what stands under a key or a position, gone or not; None if nothing does."""
         if isinstance(part, str):

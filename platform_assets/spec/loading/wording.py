@@ -9,6 +9,16 @@ from platform_assets.spec.loading.tree import Node
 
 _SHOWN = 60
 
+# The patterns of the model, in words.
+FORMS = {
+    r"^[0-9a-f]{4}$": "four hex digits, as in 10de",
+    r"^[0-9]+(\.[0-9]+)?([EPTGMk]i?|Ki|m)?$": "a quantity of Kubernetes, as in 100Gi or 500m",
+    r"^[0-9]+(ms|[smhdwy])$": "a duration, as in 30d or 12h",
+    r"^([0-9]+-)?[0-9]+(:[0-9]{1,2}){0,2}$|^UNLIMITED$": "a time, as in 24:00:00 or 7-00:00:00",
+    r"^(0o?)?[0-7]{3,4}$": "a mode in octal, as in 0755",
+    r"^[0-9a-f]{64}$": "64 hex digits in lower case",
+}
+
 # The ids of findings, the expectation, the remedy; by pydantic's types of errors, see
 # https://docs.pydantic.dev/latest/errors/validation_errors/
 _WORDS: dict[str, tuple[str, Callable[[dict[str, Any]], str], str]] = {
@@ -35,7 +45,7 @@ _WORDS: dict[str, tuple[str, Callable[[dict[str, Any]], str], str]] = {
     "literal_error": ("not-a-choice", lambda c: str(c["expected"]), "choose one of them"),
     "string_pattern_mismatch": (
         "wrong-form",
-        lambda c: f"the form {c['pattern']}",
+        lambda c: FORMS.get(c["pattern"], f"the form {c['pattern']}"),
         "write it in that form",
     ),
     "string_too_short": ("wrong-form", lambda _: "some text", "write it, or take the key out"),
@@ -57,7 +67,10 @@ def told(detail: ErrorDetails, node: Node, secret: bool) -> tuple[str, str, str]
             "name the variable or the file that holds it",
         )
     if kind == "value_error":
-        return "wrong-value", str(context["error"]), "mend it"
+        told_by_model = str(context["error"])
+        if node.written is not None and node.text:
+            told_by_model = told_by_model.replace(node.text, node.written)
+        return "wrong-value", told_by_model, "mend it"
     if kind not in _WORDS:
         return "wrong-value", f"{detail['msg']}; found {found(node)}", "mend it"
     rule, expected, remedy = _WORDS[kind]

@@ -7,7 +7,7 @@ to before it is validated.
 import types
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from platform_assets.spec.findings import Path
 from platform_assets.spec.model.base import Declared, Secret
@@ -16,11 +16,15 @@ from platform_assets.spec.model.estate import Estate
 
 @dataclass(frozen=True)
 class Shape:
-    """What is expected at a place: a part of the model, or lists or mappings of a shape."""
+    """What is expected at a place: a part of the model, lists or mappings of a shape, or anything.
+
+    With none of these it is text or a number.
+    """
 
     part: type[Declared] | None = None
     item: "Shape | None" = None
     value: "Shape | None" = None
+    anything: bool = False
 
     @property
     def is_secret(self) -> bool:
@@ -28,18 +32,13 @@ class Shape:
         return self.part is Secret
 
     @property
-    def is_anything(self) -> bool:
-        """Whether it is text, a number, or something that is taken as it is."""
-        return self.part is None and self.item is None and self.value is None
-
-    @property
     def takes_anything(self) -> bool:
         """Whether it is a mapping whose keys and values are taken as they are."""
-        return self.part is None and (self.is_anything or (self.value or self).is_anything)
+        return self.anything or (self.value is not None and self.value.anything)
 
     def under(self, step: str | int) -> "Shape | None":
         """Return the shape under a key or position; None where the model knows nothing."""
-        if self.is_anything:
+        if self.anything:
             return self
         if isinstance(step, int):
             return self.item
@@ -73,6 +72,8 @@ def at(path: Path) -> Shape | None:
 
 
 def _shape(annotation: object) -> Shape:
+    if annotation is Any:
+        return Shape(anything=True)
     origin = get_origin(annotation)
     arguments = get_args(annotation)
     if origin is Annotated:

@@ -43,8 +43,7 @@ def _rewritten(value: object, path: Path, variables: dict[str, Path]) -> object:
         variables[name] = path
         shape = at(path)
         return {"secret": {"env": name}} if shape and shape.is_secret else f"${{{name}}}"
-    # `$$` is how a file writes a dollar sign.
-    return value.replace("$", "$$") if isinstance(value, str) else value
+    return value
 
 
 def _variable(path: Path, taken: Mapping[str, Path]) -> str:

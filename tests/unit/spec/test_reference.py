@@ -33,27 +33,25 @@ def test_rules_are_told_by_their_docstrings() -> None:
 def test_each_key_has_its_row() -> None:
     page = configuration_page(())
     known = set(page.splitlines())
-    for row in (
+    for row in [
         "| `memory_gb` | number, above 0, at most 1,000,000 | GiB | required | Memory. |",
         "| `object_store` | `host`, `cloud` |  | `host` | Where the object store stands. |",
         "| `name` | text |  | made | Name of the machine, unique in its cluster. |",
         "| `devices` | list of [section](#gpusdevices) |  |  | The GPUs. |",
         "| `password` | [secret](#secrets) |  |  | Its password, as a reference. |",
-        "| `storage` | [section](#clusterscloudmlopsminiostorage) |  | `size: 20Gi` | Its volume. |",
-    ):
+        "| `class` | text |  |  | Its storage class; absent: the default one. |",
+    ]:
         assert row in known
+    assert "| `size: 50Gi`, `retention: 30d` | Its volume, and how long figures are kept. |" in page
 
 
 def test_every_link_leads_to_a_heading() -> None:
     page = configuration_page(())
+    lines = page.splitlines()
+    headings = [line.lstrip("# ").lower() for line in lines if line.startswith("#")]
     anchors = {
-        "".join(
-            one
-            for one in line.lstrip("# ").lower().replace(" ", "-")
-            if one.isalnum() or one in "-_"
-        )
-        for line in page.splitlines()
-        if line.startswith("#")
+        "".join(one for one in heading.replace(" ", "-") if one.isalnum() or one in "-_")
+        for heading in headings
     }
     links = {part.partition(")")[0] for part in page.split("](#")[1:]}
     assert links - anchors == set()

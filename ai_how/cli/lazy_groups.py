@@ -21,6 +21,7 @@ class LazyGroups(TyperGroup):
 
     MODULES: ClassVar[tuple[str, ...]] = (
         "checkpoint",
+        "config",
         "endpoint",
         "lineage",
         "retention",

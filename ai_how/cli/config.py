@@ -220,10 +220,11 @@ def schema() -> None:
 @app.command("reference")
 def reference() -> None:
     """Print the page of all keys and rules, as `docs/configuration.md` holds it."""
+    from ai_how.described_rules import described_rules
     from platform_assets.spec.reference import configuration_page
     from platform_assets.spec.rules.all_rules import RULES
 
-    typer.echo(configuration_page(RULES), nl=False)
+    typer.echo(configuration_page(described_rules(RULES)), nl=False)
 
 
 @app.command("suggest")

@@ -11,7 +11,6 @@ from typing import Any
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.model.machines import Machine
 from platform_assets.spec.reference_words import HEAD, RULES_HEAD, SPELLINGS
-from platform_assets.spec.rules.grounds import Rule
 
 Schema = dict[str, Any]
 _REF = "#/$defs/"
@@ -25,6 +24,14 @@ _TYPES = {
 _SECRET = "Secret"  # noqa: S105 - the name of a type
 
 
+@dataclass(frozen=True)
+class DescribedRule:
+    """A rule: the names of its findings, and what it is about in one line."""
+
+    names: tuple[str, ...]
+    line: str
+
+
 @dataclass
 class _Section:
     """Keys that belong together, and every place where they stand."""
@@ -34,7 +41,7 @@ class _Section:
     places: list[str] = field(default_factory=list)
 
 
-def configuration_page(rules: Iterable[Rule]) -> str:
+def configuration_page(rules: Iterable[DescribedRule]) -> str:
     """Return the page, as `docs/configuration.md` holds it."""
     parts = [HEAD, *_keys(), RULES_HEAD, _rules(rules), SPELLINGS]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -189,15 +196,6 @@ def _listed(places: list[str]) -> str:
     return ", ".join(f"`{place}`" for place in places)
 
 
-def _rules(rules: Iterable[Rule]) -> str:
-    rows = [(f"`{rule_name(rule)}`", _first_line(rule)) for rule in rules]
+def _rules(rules: Iterable[DescribedRule]) -> str:
+    rows = [(", ".join(f"`{name}`" for name in rule.names), rule.line) for rule in rules]
     return _markdown(("Rule", "What it finds"), sorted(rows))
-
-
-def rule_name(rule: Rule) -> str:
-    """Return the id of a rule: its function's name, in kebab case."""
-    return rule.__name__.strip("_").replace("_", "-")
-
-
-def _first_line(rule: Rule) -> str:
-    return (rule.__doc__ or "").strip().split("\n")[0]

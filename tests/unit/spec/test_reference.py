@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from platform_assets.spec.findings import Finding
+from ai_how.described_rules import described_rules
+from platform_assets.spec.findings import Finding, Severity, not_checked
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.reference import configuration_page
 from platform_assets.spec.rules.all_rules import RULES
@@ -18,16 +19,29 @@ def odd_name(_estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
 
     Nobody likes that.
     """
-    yield from ()
+    yield Finding("odd-name", Severity.NOTE, (), "odd", "mend it")
+
+
+def strange(_estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
+    """Something is strange."""
+    yield not_checked("strange-part", (), "facts", "give them")
+    yield from _whole()
+
+
+def _whole() -> Iterator[Finding]:
+    yield Finding("strange-whole", Severity.NOTE, (), "strange", "mend it")
 
 
 def test_the_committed_page_is_fresh() -> None:
     renew = "`ai-how config reference > docs/configuration.md` renews it"
-    assert COMMITTED.read_text() == configuration_page(RULES), renew
+    assert COMMITTED.read_text() == configuration_page(described_rules(RULES)), renew
 
 
 def test_rules_are_told_by_their_docstrings() -> None:
-    assert r"| `odd-name` | A name is odd \| strange. |" in configuration_page((odd_name,))
+    page = configuration_page(described_rules((strange, odd_name)))
+    assert page.index(r"| `odd-name` | A name is odd \| strange. |") < page.index(
+        "| `strange-part`, `strange-whole` | Something is strange. |"
+    )
 
 
 def test_each_key_has_its_row() -> None:
@@ -58,7 +72,7 @@ def test_every_link_leads_to_a_heading() -> None:
 
 
 def test_no_row_is_too_wide() -> None:
-    page = configuration_page(RULES)
+    page = configuration_page(described_rules(RULES))
     assert [line for line in page.splitlines() if len(line) > WIDEST_ROW] == []
 
 

@@ -7,6 +7,7 @@ estate arrive as `Pin`s, found elsewhere. Every entry names its public source.
 
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Self, get_args
@@ -210,7 +211,11 @@ class Compatibility(BaseModel):
 
     def component(self, name: str) -> Component:
         """Return the component `name`, one of COMPONENTS."""
-        return {str(key): value for key, value in self.components.items()}[name]
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Component]:
+        return {str(name): component for name, component in self.components.items()}
 
     @cached_property
     def releases(self) -> dict[str, tuple[str, ...]]:
@@ -260,6 +265,13 @@ def _line(node: yaml.Node | None, path: list[str]) -> int | None:
     return found
 
 
+def _meant(key: str) -> str:
+    models = (Compatibility, KnownGood, Component, Retirement, Entry, Need, Notice)
+    known = {name for model in models for name in model.model_fields}
+    close = get_close_matches(key, sorted(known), n=1)
+    return f", did you mean {close[0]}" if close else ""
+
+
 def load_compatibility(text: str, file: FilePath) -> Compatibility:
     """Read the table from the text of `file`.
 
@@ -283,7 +295,9 @@ def load_compatibility(text: str, file: FilePath) -> Compatibility:
         path = [part for part in first["loc"] if part != "[key]"]
         line = _line(node, [str(part) for part in path])
         words = first["msg"].removeprefix("Value error, ")
-        if first["type"] not in {"missing", "value_error"}:
+        if first["type"] == "extra_forbidden":
+            words = f"unknown key{_meant(str(path[-1]))}; mend or remove it"
+        elif first["type"] not in {"missing", "value_error"}:
             words += f", found {first['input']!r}"
         if first["type"] == "string_type":
             words += "; put it in quotes"

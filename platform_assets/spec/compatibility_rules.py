@@ -251,11 +251,13 @@ class _Judge:
                 f"{title} {written!r} names no patch release, and Kubespray installs only "
                 f"releases that it has a checksum for"
             )
-            near = (
-                self._nearest(here, kubespray)
-                or nearest_first(here.component, here.text, self.table)[0]
-            )
-            remedy = f"write {near.partition(' ')[0]!r}, in quotes"
+            releases = nearest_first(here.component, here.text, self.table)
+            installed = [
+                text
+                for text in releases
+                if fits(version(here.component, text), kubespray, self.table, self.present)
+            ]
+            remedy = f"write {(installed or releases)[0]!r}, in quotes"
             yield Finding(FORM, Severity.WARNING, path, message, remedy)
         elif form != written:
             rule = "without" if form == here.text else "with"
@@ -299,17 +301,21 @@ class _Judge:
         return found.component == "kubespray" and self.meant is not None
 
     def _remedy(self, here: Version, other: Version) -> str:
-        ways = []
-        for mine, fixed in ((here, other), (other, here)):
-            near = self._nearest(mine, fixed)
-            if near is not None:
-                title = "" if mine.component == "os" else f"{self._title(mine.component)} "
-                ways.append(f"{title}{near}")
-        if not ways:
+        """The nearest version of either that works; ended ones only where there is no other."""
+        ways = [
+            near
+            for mine, fixed in ((here, other), (other, here))
+            if (near := self._nearest(mine, fixed)) is not None
+        ]
+        maintained = [way for way in ways if not has_ended(way, self.table, self.today)]
+        words = [self._named(way) for way in maintained] or [
+            f"{self._named(way)} (past its end of life)" for way in ways
+        ]
+        if not words:
             return f"no version in the table goes with either; {_SUGGEST}"
-        return f"take {' or '.join(ways)}; {_SUGGEST}"
+        return f"take {' or '.join(words)}; {_SUGGEST}"
 
-    def _nearest(self, mine: Version, fixed: Version) -> str | None:
+    def _nearest(self, mine: Version, fixed: Version) -> Version | None:
         """The nearest release of `mine` beside `fixed`; one that is maintained, if there is one."""
         good = [
             candidate
@@ -317,10 +323,8 @@ class _Judge:
             if (candidate := version(mine.component, text)).text != mine.text
             and not breaches(candidate, fixed, self.table, self.present)
         ]
-        for candidate in good:
-            if not has_ended(candidate, self.table, self.today):
-                return candidate.text
-        return f"{good[0].text} (past its end of life)" if good else None
+        maintained = [each for each in good if not has_ended(each, self.table, self.today)]
+        return next(iter(maintained or good), None)
 
     def _ended(self, here: Version) -> Iterator[Finding]:
         end = self.table.component(here.component).ends(here.number)

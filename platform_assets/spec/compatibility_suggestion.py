@@ -72,7 +72,10 @@ def suggest(pins: Mapping[str, Pin], table: Compatibility, today: date) -> Sugge
     versions = {name: chosen[name].text for name in COMPONENTS if name in chosen}
     reasons = {}
     for name in COMPONENTS:
-        if name in wanted and (name in added or versions.get(name) != _written(name, wanted[name])):
+        if name not in wanted:
+            continue
+        kept = versions.get(name) == _written(name, wanted[name])
+        if name in added or name not in versions or not kept:
             old = None if name in added else wanted[name]
             reasons[name] = _Reasons(table, today, present).of(name, old, versions)
     return Suggestion(versions, reasons)
@@ -98,7 +101,10 @@ def _added(wanted: Mapping[str, str], table: Compatibility, today: date) -> dict
 def _domain(
     name: str, text: str, table: Compatibility, today: date, present: frozenset[str]
 ) -> _Domain:
-    """Every version that could be chosen for `name`, the cheapest first; last, to leave it out."""
+    """Every version that could be chosen for `name`, the cheapest first; last, to leave it out.
+
+    An empty one would mean that Kubespray has no version left; its versions have no end.
+    """
     kept = _written(name, text)
     if kept is not None and not is_complete(name, kept):
         # A series such as 1.28 is kept by the newest of its releases that goes with the rest.
@@ -109,12 +115,16 @@ def _domain(
     candidates = [text for text in nearest_first(name, text, table) if text != kept]
     for rank, candidate in enumerate([kept, *candidates] if kept is not None else candidates):
         found = version(name, candidate)
+        if kept is not None and found.number.family != version(name, kept).number.family:
+            continue  # another operating system is not the same one in another version
         forbidden = any(n.severity is Severity.ERROR for n in notices(found, table, present))
         if forbidden or has_ended(found, table, today):
             continue
         stays = candidate == kept or (series is not None and series.overlaps(found.number))
         choices.append(_Choice(0 if candidate == kept else rank + (0 if stays else _CHANGE), found))
     choices.sort(key=lambda choice: choice.cost)
+    if name == "kubespray":  # left out, its newest version would be meant, and was not weighed
+        return tuple(choices)
     return (*choices, _Choice(_LEFT_OUT, None))
 
 
@@ -175,7 +185,8 @@ class _Reasons:
         try:
             found = version(name, old)
         except VersionRefused as refusal:
-            return str(refusal)
+            left_out = "" if name in versions else "; left out: no version that works"
+            return f"{refusal}{left_out}"
         return self._fault(found, versions)
 
     def _replaced(self, name: str) -> str:

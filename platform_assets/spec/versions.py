@@ -6,6 +6,7 @@ Pure text work. What goes with what stands in `compatibility.py`. Comparing is l
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 from pydantic import GetCoreSchemaHandler
@@ -54,6 +55,7 @@ class Number:
         return self.family == other.family and self.low <= other.high and other.low <= self.high
 
 
+@lru_cache(maxsize=4096)
 def number(text: str) -> Number:
     """Return the version that `text` means.
 

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from ai_how.cli import checkpoint, doctor, endpoint, lineage, plan, platform, retention
+from ai_how.cli import doctor, platform
+from ai_how.cli.lazy_groups import LazyGroups
 from platform_assets.spec.errors import AiHowError
 from resources.errors import ResourceError
 
@@ -20,6 +21,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="ai-how",
+    cls=LazyGroups,
     no_args_is_help=True,
     add_completion=False,
     help="One workstation as a hyperscaler: checkpoints become endpoints, with proof.",
@@ -27,11 +29,6 @@ app = typer.Typer(
 )
 platform.register(app)
 app.command()(doctor.doctor)
-app.add_typer(checkpoint.app, name="checkpoint")
-app.add_typer(endpoint.app, name="endpoint")
-app.add_typer(lineage.app, name="lineage")
-app.add_typer(plan.app, name="plan")
-app.add_typer(retention.app, name="retention")
 
 
 def main() -> None:

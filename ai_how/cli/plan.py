@@ -58,21 +58,20 @@ def capacity(
 
     Exit codes: 0 it fits, 1 it does not, 2 cannot tell.
     """
-    from ai_how.embedded.preparation import estate_file
+    from ai_how.estate_file import estate_file
     from platform_assets.infrastructure.estate_file import load_estate_file
-    from platform_assets.infrastructure.grounds import real_grounds
-    from platform_assets.spec.applied import state_dir
+    from platform_assets.infrastructure.grounds import host_grounds
     from platform_assets.spec.capacity import as_json as plan_as_json
     from platform_assets.spec.capacity import capacity_plan
     from platform_assets.spec.findings import errors
     from platform_assets.spec.rules.host import host_capacity
     from resources.host import Host
 
-    loaded = load_estate_file(file or estate_file(state_dir()), os.environ)
+    loaded = load_estate_file(file or estate_file(), os.environ)
     wrong = errors(loaded.findings)
     if loaded.estate is None or wrong:
         raise EstateNotWhole(loaded.file, wrong)
-    grounds = real_grounds(Host())
+    grounds = host_grounds(loaded.estate, Host())
     plan = capacity_plan(loaded.estate, grounds.capacity)
     told = loaded.located(host_capacity(loaded.estate, grounds))
     if as_json:

@@ -226,8 +226,9 @@ def purge(
     """Remove everything the platform keeps: databases, objects, ledger, secrets, logs."""
     from ai_how.embedded.layout import Layout
     from ai_how.embedded.platform import alone
-    from ai_how.embedded.preparation import declared_estate, estate_file
+    from ai_how.embedded.preparation import declared_estate
     from ai_how.embedded.shutdown import purge as remove
+    from ai_how.estate_file import estate_file
 
     layout = Layout(state_dir())
     if not layout.state.is_dir():
@@ -236,7 +237,7 @@ def purge(
     try:
         name = read_applied(layout.state).name
     except NotApplied:
-        name = declared_estate(estate_file(layout.state)).metadata.name
+        name = declared_estate(estate_file()).metadata.name
     with alone(layout):
         removed = remove(layout, name, confirm)
     layout.lock.unlink(missing_ok=True)

@@ -15,10 +15,11 @@ from pathlib import Path
 from ai_how.embedded.layout import MARK, Layout
 from ai_how.embedded.parts import NAMES, Part, all_parts, log_tail
 from ai_how.embedded.ports import check_free
-from ai_how.embedded.preparation import Prepared, estate_file, prepare
+from ai_how.embedded.preparation import Prepared, prepare
 from ai_how.embedded.readiness import NotReady
 from ai_how.embedded.shutdown import stop_everything
 from ai_how.embedded.stores import ensure_buckets, ensure_databases
+from ai_how.estate_file import estate_file
 from ai_how.reload import ensure_loaded
 from ai_how.runs import Dagster
 from platform_assets.spec.errors import AiHowError
@@ -203,7 +204,7 @@ def _converge(
     tell: Callable[[str, str], None],
     only: Collection[str],
 ) -> Prepared:
-    prepared = prepare(state, estate_file(state))
+    prepared = prepare(state, estate_file())
     layout = prepared.layout
     parts = all_parts(prepared.applied, prepared.ports, prepared.run_as)
     if running is None:

@@ -10,20 +10,17 @@ from ai_how.embedded.layout import Layout
 from ai_how.embedded.parts import addresses
 from ai_how.embedded.ports import ensure_ports
 from ai_how.embedded.secrets import Secrets, ensure_secrets, write_secret
+from ai_how.estate_file import PROJECT
 from platform_assets.infrastructure.estate_file import judge_estate_file
-from platform_assets.infrastructure.grounds import real_grounds
 from platform_assets.serving.evaluation_set import read_evaluation_set
-from platform_assets.spec.applied import AppliedEstate, NotApplied, read_applied, write_applied
+from platform_assets.spec.applied import AppliedEstate, write_applied
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.literal_secrets import without_literals
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.serving import read_serving
 from resources import seaweedfs
-from resources.host import Host
 from resources.postgresql import RunAs, ensure_cluster, unprivileged_way
 
-PROJECT = Path(__file__).resolve().parents[2]
-DEFAULT_CONFIG = Path("config/clusters/local.yaml")
 DAGSTER_SETTINGS = Path("config/dagster/dagster.yaml")
 # The user that PostgreSQL runs as where we are root: nobody and its group, by number.
 NOBODY = 65_534
@@ -51,24 +48,15 @@ class Prepared:
     run_as: RunAs
 
 
-def estate_file(state: Path) -> Path:
-    """Return the file that AI_HOW_CONFIG names, or the one applied last, or the project's own."""
-    named = os.environ.get("AI_HOW_CONFIG")
-    if named:
-        return Path(named).absolute()
-    try:
-        return read_applied(state).source
-    except NotApplied:
-        return PROJECT / DEFAULT_CONFIG
-
-
 def declared_estate(file: Path) -> Estate:
-    """Return what `file` declares.
+    """Return what `file` declares, judged without this host.
+
+    That a GPU is away must not keep the platform down; what is made from it asks for itself.
 
     Raises:
         EstateUnreadable, EstateRefused: it is missing or wrong.
     """
-    return judge_estate_file(file, os.environ, real_grounds(Host())).accepted()
+    return judge_estate_file(file, os.environ).accepted()
 
 
 def prepare(state: Path, file: Path) -> Prepared:

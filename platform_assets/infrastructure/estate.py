@@ -15,7 +15,6 @@ from platform_assets.infrastructure.estate_file import (
     judge_estate_file,
 )
 from platform_assets.infrastructure.findings_table import findings_table
-from platform_assets.infrastructure.grounds import real_grounds
 from platform_assets.spec.applied import AppliedEstate, digest_of
 from platform_assets.spec.findings import Severity, errors
 from platform_assets.spec.literal_secrets import without_literals
@@ -118,7 +117,7 @@ def estate_findings(
 ) -> dg.AssetCheckResult:
     """Judge the file as it is now, with the host as it is now."""
     try:
-        judged = judge_estate_file(estate.source, os.environ, real_grounds(host))
+        judged = judge_estate_file(estate.source, os.environ, host)
     except EstateUnreadable as error:
         return dg.AssetCheckResult(passed=False, description=str(error))
     return file_check(estate, judged)

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from platform_assets.infrastructure.grounds import file_grounds, host_grounds
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.findings import Finding, dotted, errors
 from platform_assets.spec.judgement import judge
 from platform_assets.spec.loading.load import Loaded, load
+from platform_assets.spec.loading.source import MAX_BYTES
 from platform_assets.spec.model.estate import Estate
-from platform_assets.spec.rules.grounds import Grounds
+from resources.host import Host
 
 
 class EstateUnreadable(AiHowError):
@@ -58,7 +60,8 @@ def load_estate_file(file: Path, environment: Mapping[str, str]) -> Loaded:
         EstateUnreadable: it is missing, or may not be read.
     """
     try:
-        content = file.read_bytes()
+        with file.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)  # more is refused by its size
     except OSError as error:
         message = (
             f"{file}: the estate's file cannot be read ({error.strerror}); set AI_HOW_CONFIG to "
@@ -68,11 +71,19 @@ def load_estate_file(file: Path, environment: Mapping[str, str]) -> Loaded:
     return load(content, str(file), environment)
 
 
-def judge_estate_file(file: Path, environment: Mapping[str, str], grounds: Grounds) -> JudgedEstate:
-    """Read `file` and judge it by all rules.
+def judge_estate_file(
+    file: Path, environment: Mapping[str, str], host: Host | None = None
+) -> JudgedEstate:
+    """Read `file` and judge it by all rules; those that need facts of a host say so without one.
 
     Raises:
         EstateUnreadable: it is missing, or may not be read.
+        CompatibilityRefused: the table of versions is missing or wrong.
+        PciIdsUnavailable, PciNamesRefused: the list of names is not installed, or damaged.
     """
     loaded = load_estate_file(file, environment)
-    return JudgedEstate(file, loaded.estate, tuple(judge(loaded, grounds)))
+    estate = loaded.estate
+    if estate is None:
+        return JudgedEstate(file, None, loaded.findings)
+    grounds = file_grounds(estate) if host is None else host_grounds(estate, host)
+    return JudgedEstate(file, estate, tuple(judge(loaded, grounds)))

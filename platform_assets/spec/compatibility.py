@@ -46,10 +46,15 @@ class CompatibilityRefused(AiHowError):
 
 @dataclass(frozen=True)
 class Pin:
-    """A version that the estate names, and where."""
+    """A version that the estate names, and where.
+
+    `apart_from` names components that it has nothing to do with there: what the table says of the
+    two together is left out.
+    """
 
     version: str
     path: Path
+    apart_from: frozenset[str] = frozenset()
 
 
 class Need(BaseModel):

@@ -271,7 +271,7 @@ class _Judge:
         """What is wrong between this one and those that stand before it."""
         for name in COMPONENTS[: COMPONENTS.index(here.component)]:
             other = self.versions.get(name)
-            if other is None:
+            if other is None or name in self.pins[here.component].apart_from:
                 continue
             for breach in breaches(here, other, self.table, self.present):
                 yield self._breach(breach, here, other)
@@ -366,7 +366,8 @@ class _Judge:
         return all(fits(candidate, other, self.table, self.present) for other in others)
 
     def _notices(self, here: Version) -> Iterator[Finding]:
-        for notice in notices(here, self.table, self.present):
+        beside = self.present - self.pins[here.component].apart_from
+        for notice in notices(here, self.table, beside):
             message = f"{self._named(here)}: {notice.message} [{notice.source}]"
             path = self._path(here.component)
             yield Finding(DEFECT, notice.severity, path, message, notice.remedy)

@@ -22,6 +22,7 @@ from platform_assets.spec.rules.services import SERVICE_RULES
 from platform_assets.spec.rules.serving import SERVING_RULES
 from platform_assets.spec.rules.slurm import SLURM_RULES
 from platform_assets.spec.rules.storage import STORAGE_RULES
+from platform_assets.spec.rules.versions import VERSION_RULES
 from platform_assets.spec.rules.virtual_ips import VIRTUAL_IP_RULES
 
 RULES: tuple[Rule, ...] = (
@@ -47,4 +48,5 @@ RULES: tuple[Rule, ...] = (
     *SERVING_RULES,
     *INGRESS_RULES,
     *SECURITY_RULES,
+    *VERSION_RULES,
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from platform_assets.spec.compatibility import Compatibility
 from platform_assets.spec.findings import Finding
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.pci_names import PciNames
@@ -46,6 +47,7 @@ class Grounds:
     capacity: HostCapacity | None = None
     devices: tuple[HostDevice, ...] | None = None
     pci_names: PciNames | None = None
+    compatibility: Compatibility | None = None
 
 
 Rule = Callable[[Estate, Grounds], Iterable[Finding]]

@@ -10,8 +10,9 @@ from ai_how.embedded.dagster_home import DagsterSettingsRefused, dagster_setting
 from ai_how.embedded.launch import Launch, read_launch
 from ai_how.embedded.layout import Layout, StateRefused
 from ai_how.embedded.ports import NAMES, PortsRefused, ensure_ports, ephemeral_range, known_ports
-from ai_how.embedded.preparation import DAGSTER_SETTINGS, PROJECT, DiskFull, check_room
+from ai_how.embedded.preparation import DAGSTER_SETTINGS, DiskFull, check_room
 from ai_how.embedded.secrets import ROLES, SecretRefused, ensure_secrets
+from ai_how.estate_file import PROJECT
 from resources.supervisor import Program, configuration
 
 URL = "postgresql+psycopg2://dagster@/dagster?host=/s&port=5432&passfile=/p"

@@ -11,7 +11,6 @@ from platform_assets.infrastructure.estate_file import (
     EstateUnreadable,
     judge_estate_file,
 )
-from platform_assets.infrastructure.grounds import real_grounds
 from platform_assets.spec.applied import Addresses, AppliedEstate
 from platform_assets.spec.literal_secrets import without_literals
 from resources.host import Host
@@ -32,7 +31,7 @@ host: {cpu_cores: 32, memory_gb: 128, disk_gb: 2000}
 def judged(text, tmp_path):
     file = tmp_path / "lab.yaml"
     file.write_text(text)
-    return judge_estate_file(file, {}, real_grounds(Host()))
+    return judge_estate_file(file, {}, Host())
 
 
 def applied(text, tmp_path):
@@ -97,7 +96,7 @@ def test_a_file_that_is_gone_fails_the_check(tmp_path):
 
 def test_a_missing_file_names_the_remedy(tmp_path):
     with pytest.raises(EstateUnreadable, match="ai-how config init"):
-        judge_estate_file(tmp_path / "none.yaml", {}, real_grounds(Host()))
+        judge_estate_file(tmp_path / "none.yaml", {}, Host())
 
 
 def test_a_refusal_tells_every_error_with_its_line(tmp_path):

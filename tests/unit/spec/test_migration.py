@@ -1,0 +1,50 @@
+"""An estate written anew in the canonical form."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from platform_assets.spec.difference import differences
+from platform_assets.spec.loading.load import load
+from platform_assets.spec.migration import migrated
+from platform_assets.spec.model.estate import Estate
+
+PROJECT = Path(__file__).parents[3]
+FILES = sorted(
+    [*(PROJECT / "config/templates").glob("*"), *(PROJECT / "tests/fixtures/estates").glob("*")]
+)
+
+
+def loaded(content: bytes) -> Estate:
+    found = load(content, "x.yaml", {})
+    assert found.estate is not None
+    return found.estate
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_is_migrated_means_the_same(file: Path) -> None:
+    before = loaded(file.read_bytes())
+    made = migrated(before)
+    after = loaded(yaml.safe_dump(made.declared).encode())
+    changed = {one.path for one in differences(before, after)}
+    assert changed == set(made.variables.values())
+    assert migrated(after).declared == made.declared
+
+
+def test_each_literal_secret_gets_a_variable_of_its_own() -> None:
+    password = "{database: {password: literal}}"
+    text = f"""\
+metadata: {{name: x}}
+clusters:
+  hpc: {{slurm: {{accounting: {{'1': {{db: {{password: a}}}}, db: {{1: {{password: b}}}}}}}}}}
+  cloud: {{mlops: {{mlflow: {password}, postgresql: {password}}}}}
+"""
+    made = migrated(loaded(text.encode()))
+    assert {name: path[-3:] for name, path in made.variables.items()} == {
+        "CLUSTERS_HPC_SLURM_ACCOUNTING_1_DB_PASSWORD": ("1", "db", "password"),
+        "DB_1_PASSWORD": ("db", "1", "password"),
+        "MLFLOW_DATABASE_PASSWORD": ("mlflow", "database", "password"),
+        "POSTGRESQL_DATABASE_PASSWORD": ("postgresql", "database", "password"),
+    }
+    assert "literal" not in str(made.declared)

@@ -7,9 +7,10 @@ is absent or empty, as shells do. Defaults hold no references.
 import re
 from collections.abc import Mapping
 
-_REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?(?P<rest>[^}]*)\}|\{)")
+# The body is split afterwards: one repetition, so that no text makes the search slow.
+_REFERENCE = re.compile(r"\$(?:\$|\{(?P<body>[^}]*)(?P<end>\}?))")
+_BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
 _WOULD_CHANGE = re.compile(r"\$(?=[${])")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Unresolved(ValueError):
@@ -35,10 +36,11 @@ def resolved(text: str, variables: Mapping[str, str]) -> str:
     def replaced(match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
-        name, default = match["name"], match["default"]
-        if name is None or match["rest"] or not _NAME.fullmatch(name):
+        reference = _split(match)
+        if reference is None:
             message = "a reference that is neither ${NAME} nor ${NAME:-default}"
             raise Unresolved(message, "mend it, or write `$${` where `${` is meant as text")
+        name, default = reference
         value = variables.get(name)
         if value or (value is not None and default is None):
             return value
@@ -57,9 +59,7 @@ def whole_reference(text: str) -> tuple[str, str | None] | None:
     ('DB_PASSWORD', None)
     """
     match = _REFERENCE.fullmatch(text.strip())
-    if match is None or not match["name"] or match["rest"] or not _NAME.fullmatch(match["name"]):
-        return None
-    return match["name"], match["default"]
+    return _split(match) if match else None
 
 
 def escaped(text: str) -> str:
@@ -73,4 +73,10 @@ def escaped(text: str) -> str:
 
 def has_reference(text: str) -> bool:
     """Return whether a reference stands anywhere in the text."""
-    return any(match["name"] is not None for match in _REFERENCE.finditer(text))
+    return any(_split(match) for match in _REFERENCE.finditer(text))
+
+
+def _split(match: re.Match[str]) -> tuple[str, str | None] | None:
+    """Return name and default of a reference; None for `$$` and for what is malformed."""
+    body = _BODY.fullmatch(match["body"]) if match["end"] else None
+    return (body["name"], body["default"]) if body else None

@@ -48,10 +48,18 @@ def read_secret(node: Node, path: Path, reading: Reading) -> None:
 def _read_mapping(node: Node, path: Path, reading: Reading) -> None:
     """Replace references in the name of a file or variable; refuse whatever is no reference."""
     source = node.keys.get("secret")
-    if source is None or len(node.keys) > 1 or set(source.keys) - {"env", "file"}:
+    if source is None or len(node.keys) > 1 or not _is_source(source):
         message = f"{path[-1]}: expected a reference to a secret; what was found is not shown"
         reading.tell(node, "wrong-type", path, message, _REMEDY)
         node.gone = True
         return
     for key, child in source.keys.items():
         reading.text(child, (*path, "secret", key))
+
+
+def _is_source(node: Node) -> bool:
+    return (
+        len(node.keys) == 1
+        and set(node.keys) <= {"env", "file"}
+        and all(child.text is not None for child in node.keys.values())
+    )

@@ -199,12 +199,13 @@ class _Reader:
         self._counted(event, 1)
         if event.tag in allowed:
             return
-        tag = event.tag or ""
-        told = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else "a tag of its own"
+        # A tag may be a secret that begins with `!`, where quotes were forgotten.
+        name = (event.tag or "").removeprefix(_CORE)
+        told = f"the tag !!{name}" if name.startswith("python/") else "a tag"
         self._refuse(
             event,
             "tag-refused",
-            f"expected a plain value, found one with the tag {told}",
+            f"expected a plain value, found one with {told}",
             "take the tag out; put text that begins with `!` between quotes",
         )
 

@@ -51,7 +51,7 @@ def host_capacity(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
             "host-capacity",
             ("host",),
             f"it is not known what the host has of {', '.join(unknown)}",
-            f"declare {keys}, or run the command on the host",
+            f"declare {keys}, or ask with --host on the host",
         )
 
 

@@ -139,7 +139,7 @@ def on_the_host(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
             "pci-device-absent",
             passed[0].path,
             f"the host's PCI devices are not known; {len(passed)} are to be passed through",
-            "run `ai-how config validate` on the host",
+            "run `ai-how config validate --host` there",
         )
         return
     host = {pci_address(device.address): device for device in grounds.devices}

@@ -10,18 +10,17 @@ from typer.testing import CliRunner, Result
 from ai_how.cli import findings_output
 from ai_how.cli.config import app
 from ai_how.cli.main import app as everything
-from ai_how.estate_file import PROJECT, EstateUnreadable
+from ai_how.estate_file import PROJECT
 from ai_how.estate_templates import TemplateNotWritten, TemplateUnknown, template_names
+from platform_assets.infrastructure.estate_file import EstateUnreadable
 from platform_assets.spec import judgement
 from platform_assets.spec.findings import Finding, Severity
 
 SOUND = "metadata: {name: small}\n"
 WRONG = """\
-metadata: {name: small}
-clusters:
-  cloud:
-    workers:
-      - {name: w, cpu_cores: 4, memroy_gb: 8, memory_gb: 8, disk_gb: 50}
+metadata:
+  name: small
+  descripton: a lab
 """
 CLOUD = """\
 metadata: {{name: small}}
@@ -123,10 +122,10 @@ def test_a_finding_is_shown_with_place_rule_and_remedy(here: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "Errors",
-        "  estate.yaml:5:33  unknown-key",
-        "      clusters.cloud.workers[0].memroy_gb",
-        "      memroy_gb: unknown, did you mean memory_gb?",
-        "      → write memory_gb",
+        "  estate.yaml:3:3  unknown-key",
+        "      metadata.descripton",
+        "      descripton: unknown, did you mean description?",
+        "      → write description",
         "",
         "estate.yaml: 1 error",
     ]
@@ -139,12 +138,12 @@ def test_a_finding_for_a_machine(here: Path) -> None:
         {
             "rule": "unknown-key",
             "severity": "error",
-            "path": ["clusters", "cloud", "workers", 0, "memroy_gb"],
-            "message": "memroy_gb: unknown, did you mean memory_gb?",
-            "remedy": "write memory_gb",
+            "path": ["metadata", "descripton"],
+            "message": "descripton: unknown, did you mean description?",
+            "remedy": "write description",
             "file": "estate.yaml",
-            "line": 5,
-            "column": 33,
+            "line": 3,
+            "column": 3,
         }
     ]
 
@@ -183,8 +182,9 @@ def test_a_missing_file_cannot_be_told(here: Path) -> None:
         result = invoke(command, "nowhere.yaml")
         assert isinstance(result.exception, EstateUnreadable)
         assert str(result.exception) == (
-            "nowhere.yaml: the estate's file cannot be read (No such file or directory); name "
-            "another one, or set AI_HOW_CONFIG to the file that declares the estate"
+            "nowhere.yaml: the estate's file cannot be read (No such file or directory); set "
+            "AI_HOW_CONFIG to the file that declares the estate, or make one with "
+            "`ai-how config init`"
         )
 
 
@@ -202,7 +202,7 @@ def test_the_file_is_the_one_that_the_environment_names(
 def test_what_does_not_load_is_not_shown(here: Path, command: str) -> None:
     result = invoke(command, written(WRONG))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "memroy_gb: unknown, did you mean memory_gb?" in result.stderr
+    assert "descripton: unknown, did you mean description?" in result.stderr
     assert "estate.yaml: it does not load; mend the errors above" in result.stderr
 
 

@@ -4,11 +4,23 @@ from copy import deepcopy
 from datetime import date
 from typing import Any
 
+from platform_assets.infrastructure.grounds import compatibility_table
 from platform_assets.spec.findings import Finding, Severity, dotted
 from platform_assets.spec.model.estate import Estate
-from platform_assets.spec.rules.grounds import Grounds, Rule
+from platform_assets.spec.pci_names import PciNames
+from platform_assets.spec.rules.grounds import Grounds, HostCapacity, HostDevice, Rule
+from resources.pci_ids import read_pci_ids
 
-GROUNDS = Grounds(today=date(2026, 11, 21))
+GROUNDS = Grounds(
+    today=date(2026, 11, 21),
+    capacity=HostCapacity(cpu_cores=128, memory_gib=1024, disk_gib=8000, gpus=2),
+    devices=tuple(
+        HostDevice(address, "10de", "20b5", is_gpu=True, iommu_group=group)
+        for group, address in enumerate(("0000:17:00.0", "0000:65:00.0"))
+    ),
+    pci_names=PciNames.parse(read_pci_ids()),
+    compatibility=compatibility_table(),
+)
 GONE = object()
 
 
@@ -55,6 +67,7 @@ SOUND: dict[str, Any] = {
                     "192.168.100.11",
                     mac="52:54:00:00:00:02",
                     gres={"gpu": {"type": "a100", "count": 1}},
+                    pcie_passthrough={"devices": [{"pci_address": "0000:17:00.0"}]},
                     virtio_fs_mounts=[
                         {"tag": "data", "host_path": "/srv/data", "mount_point": "/data"},
                         {"tag": "home", "host_path": "/srv/home", "mount_point": "/home/all"},

@@ -130,7 +130,7 @@ def test_what_nobody_knows_is_not_judged():
             "host-capacity",
             "host",
             "not checked: it is not known what the host has of memory, disk, GPUs",
-            "declare host.memory_gb, host.disk_gb, host.gpus, or run the command on the host",
+            "declare host.memory_gb, host.disk_gb, host.gpus, or ask with --host on the host",
         )
     ]
     assert said(host.host_capacity, estate()) == []

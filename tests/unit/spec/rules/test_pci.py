@@ -153,7 +153,7 @@ def test_without_the_hosts_devices_nothing_is_judged():
             "pci-device-absent",
             GPU,
             "not checked: the host's PCI devices are not known; 1 are to be passed through",
-            "run `ai-how config validate` on the host",
+            "run `ai-how config validate --host` there",
         )
     ]
     assert said(pci.on_the_host, estate([machine("cpu-1")])) == []

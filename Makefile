@@ -25,7 +25,7 @@ sync: .venv/.synced ## install exactly what uv.lock names into .venv
 demo: sync ## from a fresh clone to a served endpoint: platform, training, prediction, lineage
 	.venv/bin/python examples/digits/demo.py
 
-check: sync ## format, lint, types, layer rule, unit tests: under a minute
+check: sync ## format, lint, types, layer rule, unit tests: two minutes
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy

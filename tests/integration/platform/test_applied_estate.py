@@ -65,7 +65,7 @@ def materialize(up):
     params = {"selector": selector, "runConfigData": {}}
     launched = dagster(up).ask(LAUNCH, {"params": params})["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
-    ended = dagster(up).wait(launched["run"]["runId"], lambda run: None)
+    ended = dagster(up).wait(launched["run"]["runId"], lambda _run: None)
     assert ended.status == "SUCCESS", dagster(up).failures(ended.run_id)
 
 

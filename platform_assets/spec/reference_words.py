@@ -14,15 +14,24 @@ anything is touched:
 ```sh
 ai-how config init --template workstation-two-gpus estate.yaml   # begin with a commented template
 ai-how config validate estate.yaml                               # every mistake, with line and remedy
+ai-how config validate --host estate.yaml                        # this machine is the host: ask it, too
 ai-how config show --effective estate.yaml                       # what it means, defaults included
 ai-how config diff before.yaml after.yaml                        # what a change means
 ai-how config migrate old.yaml > new.yaml                        # other spellings, written our way
 ai-how config suggest estate.yaml                                # versions that work together
+ai-how config apply estate.yaml                                  # what the platform runs from now on
 ```
 
 The templates are `minimal`, `workstation-two-gpus`, `mig`, `hpc-and-cloud` and `production-like`.
 Their first line names the JSON schema, so that editors (VS Code with the YAML extension, and
 whatever else speaks to yaml-language-server) complete keys and underline mistakes.
+
+What runs is the *applied* estate: `ai-how up` and `ai-how config apply` judge the file and keep a
+canonical copy under `AI_HOW_STATE`. A file with an error changes nothing. A running platform reads
+what was applied anew, without ending a run; assets that are made from an edited part are shown as
+out of date, others are not. An edited file that was not applied shows in the check `findings` of
+`infrastructure/estate`. Facts of the host (devices, cores, memory) refuse nothing there: whatever
+is made from a part of the estate asks the rules about that part, and the host, before it begins.
 
 `validate` exits with 0 when the file is clean, with 1 when an error was found (with `--strict`: a
 warning, too), with 2 when that cannot be told. With `--json` every command prints JSON and nothing

@@ -1,16 +1,13 @@
 """Rules about secrets and about who may come in. No finding shows a secret's value."""
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import Any, get_args
+from collections.abc import Iterator
 
 from platform_assets.spec.findings import Finding, Path, Severity
-from platform_assets.spec.model.base import Declared, Secret
+from platform_assets.spec.literal_secrets import literal_secrets
 from platform_assets.spec.model.estate import ClusterName, Estate
 from platform_assets.spec.model.networks import Ssh
 from platform_assets.spec.rules.grounds import Grounds, Rule
-from platform_assets.spec.secret_names import names_a_secret
 
 
 def literal_secret(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
@@ -19,7 +16,7 @@ def literal_secret(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     Whoever may read the file or its history in git has it, and it cannot be changed in one place.
     """
     severity = Severity.ERROR if estate.profile == "production" else Severity.WARNING
-    for path in _literals(estate, (), free=False):
+    for path, _value in literal_secrets(estate):
         yield Finding(
             "literal-secret",
             severity,
@@ -27,45 +24,6 @@ def literal_secret(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
             f"{path[-1]} stands in the file itself",
             f"write {{secret: {{env: {_variable(path)}}}}} or {{secret: {{file: PATH}}}}",
         )
-
-
-def _literals(value: object, path: Path, *, free: bool) -> Iterator[Path]:
-    """Yield where secrets are literal, among the keys that are taken as they are (`free`) too."""
-    if isinstance(value, Secret):
-        if value.literal is not None:
-            yield path
-    elif isinstance(value, Declared):
-        for name, key, is_free in _parts(type(value)):
-            yield from _literals(getattr(value, name), (*path, key), free=is_free)
-    elif isinstance(value, Mapping):
-        for key, content in value.items():
-            if free and isinstance(content, str) and content and names_a_secret(str(key)):
-                yield (*path, key)
-            else:
-                yield from _literals(content, (*path, key), free=free)
-    elif isinstance(value, list | tuple):
-        for index, content in enumerate(value):
-            yield from _literals(content, (*path, index), free=free)
-
-
-@cache
-def _parts(declared: type[Declared]) -> tuple[tuple[str, str, bool], ...]:
-    """Return name and key of what may hold secrets, and whether it is taken as it is."""
-    return tuple(
-        (name, field.alias or name, _takes_anything(field.annotation))
-        for name, field in declared.model_fields.items()
-        if _may_hold_secrets(field.annotation)
-    )
-
-
-def _may_hold_secrets(annotation: object) -> bool:
-    is_part = isinstance(annotation, type) and issubclass(annotation, Declared)
-    inner = any(_may_hold_secrets(each) for each in get_args(annotation))
-    return is_part or inner or annotation is Any
-
-
-def _takes_anything(annotation: object) -> bool:
-    return annotation is Any or any(_takes_anything(each) for each in get_args(annotation))
 
 
 def _variable(path: Path) -> str:

@@ -137,3 +137,15 @@ def test_a_literal_secret_moves_into_a_file_of_its_own(tmp_path):
     assert credentials["root_password"] == {"secret": {"file": str(file)}}
     assert value.get_secret_value() == "canary-1"
     assert "canary" not in str(declared)
+
+
+def test_a_secret_among_keys_that_are_taken_as_they_are_moves_too(tmp_path):
+    text = SOUND.replace(
+        "disk_gb: 40}]\n    workers",
+        "disk_gb: 40, munge: {key: canary-2, at: $$HOME, a: {token: [canary-3]}}}]\n    workers",
+    )
+    declared, files = without_literals(judged(text, tmp_path).estate, Path("/s"))
+    munge = declared["clusters"]["cloud"]["control_plane"][0]["munge"]
+    assert sorted(value.get_secret_value() for value in files.values()) == ["canary-2", "canary-3"]
+    assert munge["at"] == "$HOME"
+    assert "canary" not in str(declared)

@@ -10,7 +10,7 @@ from platform_assets.spec.rules.grounds import Grounds, Rule
 
 
 def compatibility(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
-    """Versions go together, are maintained, and are written as their tools take them."""
+    """Versions contradict each other, are past their end, or badly written: compatibility.md."""
     pins = pins_of(estate)
     if pins and grounds.compatibility is None:
         path = next(iter(pins.values())).path

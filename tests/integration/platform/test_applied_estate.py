@@ -47,7 +47,8 @@ def up(installation):
     one.estate_file.write_text(one.estate_file.read_text() + ESTATE)
     answer = one.run("up")
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    return one
+    yield one
+    assert one.run("down").returncode == 0
 
 
 def dagster(up):

@@ -25,7 +25,7 @@ WEIGHTS = {
     "flip-fetched": 1,
 }
 DELIVERIES = {"one": 6, "large": 3, "burst": 2, "equal": 1}
-FAULTS_PER_ROUND = (6, 10)
+FAULTS_PER_ROUND = (9, 14)
 BURST = 4
 WITHIN_S = 20.0
 

@@ -167,7 +167,7 @@ def test_after_a_power_cut_up_finds_everything_again(up):
 
 
 def test_down_ends_everything_though_supervisord_is_dead_and_parts_are_suspended(up):
-    (supervisord,) = [p for p in processes(up) if "supervisor.supervisord" in p.cmdline()]
+    supervisord = psutil.Process(int((up.layout.sockets / "supervisord.pid").read_text()))
     named = {name: psutil.Process(pid) for name, pid in pids(up).items()}
     end_processes([supervisord], signal.SIGKILL, 0.0)
     named["mlflow"].suspend()

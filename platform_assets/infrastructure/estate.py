@@ -32,7 +32,7 @@ def file_check(applied: AppliedEstate, judged: JudgedEstate) -> dg.AssetCheckRes
     """Return what the check says of the file: its findings, and whether it was applied."""
     wrong = errors(judged.findings)
     warned = [one for one in judged.findings if one.severity is Severity.WARNING]
-    words = [f"{len(wrong)} errors, {len(warned)} warnings"]
+    words = [f"errors: {len(wrong)}, warnings: {len(warned)}"]
     if judged.estate is not None:
         declared, _ = without_literals(judged.estate, applied.secrets)
         if digest_of(declared) != applied.part_digest():

@@ -34,6 +34,7 @@ host: {cpu_cores: 32, memory_gb: 128, disk_gb: 2000}
 clusters:
   hpc:
     image: build/hpc.qcow2
+    slurm_config: {partitions: [batch], default_partition: batch}
     network: {subnet: 192.168.100.0/24, bridge: virbr100}
     controller: {ip: 192.168.100.10, cpu_cores: 2, memory_gb: 4, disk_gb: 40}
     compute_nodes: [{ip: 192.168.100.11, cpu_cores: 4, memory_gb: 8, disk_gb: 40}]
@@ -114,7 +115,7 @@ def test_what_is_refused_changes_nothing_and_fails_the_check(up):
         time.sleep(1)
     assert found is not None
     assert not found["success"]
-    assert found["description"].startswith("1 errors")
+    assert found["description"].startswith("errors: 1, ")
     edit(up, "compute_nodes: [{ip: 192.168.100.10", "compute_nodes: [{ip: 192.168.100.11")
 
 
@@ -135,8 +136,7 @@ def test_another_file_is_applied_by_its_name_and_stays_applied(up, tmp_path):
 
 
 def test_a_literal_secret_goes_into_a_file_that_only_we_read(up):
-    database = "    slurm_config: {database: {password: canary-9}}\n    compute_nodes"
-    edit(up, "    compute_nodes", database)
+    edit(up, "slurm_config: {", "slurm_config: {database: {password: canary-9}, ")
     answer = up.run("config", "apply")
     assert answer.returncode == 0, answer.stderr
     assert "canary-9" not in (up.state / "estate.yaml").read_text() + answer.stderr + answer.stdout

@@ -37,4 +37,5 @@ def estate_edited(
         return dg.SkipReason(f"{estate.source} was judged when it was applied")
     if mark == context.cursor:
         return dg.SkipReason(f"{estate.source} is as it was")
-    return dg.SensorResult([dg.RunRequest(run_key=mark)], cursor=mark)
+    # Without a run key: a file that vanishes twice is judged twice.
+    return dg.SensorResult([dg.RunRequest()], cursor=mark)

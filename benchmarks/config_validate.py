@@ -30,7 +30,10 @@ def estate_of(machines: int) -> str:
         "clusters:",
         "  cloud:",
         f"    network: {{subnet: {HOSTS}, bridge: virbr200}}",
-        "    kubernetes: {version: 1.35.4, kubespray: v2.31.0, runtime_version: 2.0.8}",
+        "    image: build/cloud.qcow2",
+        "    kubernetes:",
+        "      {version: 1.35.4, kubespray: v2.31.0, runtime_version: 2.0.8,",
+        "      networking: {pod_cidr: 10.244.0.0/16}}",
         "    control_plane:",
     ]
     for number in range(1, machines + 1):

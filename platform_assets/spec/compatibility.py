@@ -244,7 +244,7 @@ def _complete(name: str, texts: set[str]) -> tuple[str, ...]:
     return tuple(sorted(kept, key=lambda text: (number(text), text)))
 
 
-class _OnceLoader(yaml.SafeLoader):
+class _OnceLoader(yaml.CSafeLoader):
     """A safe loader that refuses a key written twice; YAML itself would keep the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

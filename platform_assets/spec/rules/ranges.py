@@ -125,7 +125,7 @@ def pod_range_size(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
             (*KUBERNETES, "networking", "pod_cidr"),
             f"{networking.pod_cidr} has {blocks} blocks of a /{block}, one per node; "
             f"{nodes} nodes are declared",
-            "take a larger range, as in 10.233.64.0/18",
+            f"take a /{block - (nodes - 1).bit_length()} or larger, apart from all other networks",
         )
 
 

@@ -102,8 +102,8 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         [
             (
                 "clusters.cloud.kubernetes.networking.pod_cidr: 10.244.0.0/25 has 2 blocks of "
-                "a /26, one per node; 3 nodes are declared -> take a larger range, as in "
-                "10.233.64.0/18"
+                "a /26, one per node; 3 nodes are declared -> take a /24 or larger, apart "
+                "from all other networks"
             ),
         ],
     ),
@@ -116,8 +116,8 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         [
             (
                 "clusters.cloud.kubernetes.networking.pod_cidr: 10.244.0.0/23 has 2 blocks of "
-                "a /24, one per node; 3 nodes are declared -> take a larger range, as in "
-                "10.233.64.0/18"
+                "a /24, one per node; 3 nodes are declared -> take a /22 or larger, apart "
+                "from all other networks"
             ),
         ],
     ),

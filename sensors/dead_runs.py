@@ -2,8 +2,8 @@
 
 After a power cut, a kill or a lost code server such a run stays STARTED for good, and whatever
 waits for its endpoint or pool waits with it. `python -m sensors.dead_runs` does this once, before
-daemon and code server start (DAGSTER_HOME names the instance); the sensor does it each minute. A
-run reported as failed here failed by a crash, so Dagster's `run_retries` starts it anew. Queued
+daemon and code server start (DAGSTER_HOME names the instance); the sensor does it twice a minute.
+A run reported as failed here failed by a crash, so Dagster's `run_retries` starts it anew. Queued
 runs are left to the daemon, which takes them up by itself.
 """
 
@@ -17,8 +17,9 @@ from dagster._core.storage.dagster_run import RunRecord
 from platform_assets.keys import PROCESS_TAG
 from sensors.run_process import belongs_to, is_gone
 
-# From the launch until the run's process has imported the definitions and named itself.
-LAUNCH_GRACE = timedelta(seconds=120)
+# From the launch until the run's process has imported the definitions and named itself: seconds,
+# and up to 15 on a busy machine. One that comes later still finds its run ended, and does nothing.
+LAUNCH_GRACE = timedelta(seconds=45)
 # How far the times of a process and of its own message may lie apart.
 _CLOCK_SLACK_S = 5.0
 _EXECUTING = [
@@ -86,7 +87,7 @@ def free_dead_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
 
 
 @dg.sensor(
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Frees runs whose process is gone (power cut, kill): nothing waits on them.",
 )

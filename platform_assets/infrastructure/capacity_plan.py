@@ -6,7 +6,7 @@ What is counted, and how, stands in `spec/capacity.py`; tables for a terminal in
 import dagster as dg
 
 from platform_assets import keys
-from platform_assets.infrastructure.grounds import host_grounds
+from platform_assets.infrastructure.grounds import capacity_of, file_grounds
 from platform_assets.infrastructure.sound_part import refuse_unsound_part
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.capacity import (
@@ -121,8 +121,9 @@ def capacity_plan_of(applied: AppliedEstate) -> dg.AssetsDefinition:
         with the estate's reserve and overcommit. Nothing is made; `ai-how plan capacity` shows the
         same of a file.
         """
-        grounds = host_grounds(applied.estate, host)
-        refuse_unsound_part(applied, grounds, MACHINES, told_elsewhere={"host-capacity"})
-        return plan_result(capacity_plan(applied.estate, grounds.capacity))
+        # Judged without the host: what it lacks is what the plan is asked for.
+        judged_by = file_grounds(applied.estate)
+        refuse_unsound_part(applied, judged_by, MACHINES, told_elsewhere={"host-capacity"})
+        return plan_result(capacity_plan(applied.estate, capacity_of(host.hardware())))
 
     return capacity_plan_asset

@@ -9,7 +9,7 @@ from platform_assets.spec.reference import DescribedRule
 from platform_assets.spec.rules.grounds import Rule
 
 # Who is called with the name of a finding first.
-_FINDINGS = {"Finding", "not_checked", "_error"}
+_FINDINGS = {"Finding", "not_checked"}
 
 
 def described_rules(rules: Iterable[Rule]) -> list[DescribedRule]:

@@ -10,7 +10,7 @@ from datetime import date
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -25,6 +25,7 @@ from pydantic import (
 
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.findings import Path, Severity, dotted
+from platform_assets.spec.once_loader import OnceLoader
 from platform_assets.spec.versions import Number, Range, is_complete, normalised, number
 
 Name = Literal[
@@ -244,20 +245,6 @@ def _complete(name: str, texts: set[str]) -> tuple[str, ...]:
     return tuple(sorted(kept, key=lambda text: (number(text), text)))
 
 
-class _OnceLoader(yaml.CSafeLoader):
-    """A safe loader that refuses a key written twice; YAML itself would keep the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                words = f"key {key.value!r} stands here for the second time"
-                raise yaml.constructor.ConstructorError(None, None, words, key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _line(node: yaml.Node | None, path: list[str]) -> int | None:
     """Return the line of the deepest key of `path` that is written."""
     found: int | None = None
@@ -284,7 +271,7 @@ def load_compatibility(text: str, file: FilePath) -> Compatibility:
         CompatibilityRefused: names the file, line and key, what was expected and what was found.
     """
     try:
-        loader = _OnceLoader(text)
+        loader = OnceLoader(text)
         node = loader.get_single_node()
         declared = loader.construct_document(node) if node is not None else None
     except yaml.YAMLError as error:

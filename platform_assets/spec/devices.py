@@ -4,7 +4,7 @@ Addresses are compared as numbers, so that case and leading zeros never make two
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from platform_assets.spec.findings import Path
@@ -106,3 +106,8 @@ def turns(estate: Estate) -> tuple[frozenset[ClusterName], ...]:
     if estate.mode == "concurrent":
         return (clusters,) if clusters else ()
     return tuple(frozenset({cluster}) for cluster in sorted(clusters, reverse=True))
+
+
+def named_clusters(clusters: Iterable[ClusterName]) -> str:
+    """Return the names of clusters as a message says them: `hpc and cloud`."""
+    return " and ".join(sorted(clusters, reverse=True))

@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.gates import Gates
 from platform_assets.spec.names import NameRefused, checked_name
+from platform_assets.spec.once_loader import OnceLoader
 from platform_assets.spec.retention import Keep
 
 
@@ -187,21 +188,6 @@ class ServingConfig(BaseModel):
         return next((m for m in self.models.values() if m.endpoint == name), None)
 
 
-class _LineLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice; YAML itself would keep the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} stands here for the second time", key.start_mark
-                )
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _lines(node: yaml.Node | None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, int]]:
     """Give the dotted path and the line of every key below `node`."""
     if isinstance(node, yaml.MappingNode):
@@ -281,8 +267,8 @@ def read_serving(file: Path) -> ServingConfig:
     """
     try:
         text = file.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=_LineLoader)
-        declared = yaml.load(text, Loader=_LineLoader)  # noqa: S506 - a subclass of SafeLoader
+        node = yaml.compose(text, Loader=OnceLoader)
+        declared = yaml.load(text, Loader=OnceLoader)  # noqa: S506 - a subclass of SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file}: the serving file cannot be read: {error}; write it, or mend its mode"
         raise ServingRefused(message) from error

@@ -3,12 +3,13 @@
 Profiles of MIG stand in `mig.py`, addresses in `pci.py`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from platform_assets.spec.devices import (
     devices_of,
     full_name,
     is_gpu,
+    named_clusters,
     passed_devices,
     pci_address,
     turns,
@@ -22,10 +23,6 @@ from platform_assets.spec.rules.grounds import Grounds, Rule
 _CLUSTERS: tuple[ClusterName, ...] = ("hpc", "cloud")
 
 
-def _error(rule: str, path: Path, message: str, remedy: str) -> Finding:
-    return Finding(rule, Severity.ERROR, path, message, remedy)
-
-
 def unique_gpus(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     """Each GPU of `gpus.devices` is listed once: ids and addresses differ."""
     ids: dict[str, int] = {}
@@ -34,11 +31,14 @@ def unique_gpus(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
         path: Path = ("gpus", "devices", index)
         if ids.setdefault(gpu.id.lower(), index) != index:
             message = f"two GPUs have the id {gpu.id}"
-            yield _error("duplicate-gpu", (*path, "id"), message, "give each its own")
+            yield Finding(
+                "duplicate-gpu", Severity.ERROR, (*path, "id"), message, "give each its own"
+            )
         address = pci_address(gpu.pci_address) if gpu.pci_address else None
         if address is not None and addresses.setdefault(address, gpu.id) != gpu.id:
-            yield _error(
+            yield Finding(
                 "duplicate-gpu",
+                Severity.ERROR,
                 (*path, "pci_address"),
                 f"{gpu.id} and {addresses[address]} have the address {address}",
                 "correct one, or list the GPU once",
@@ -56,8 +56,9 @@ def declared_gpus(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
         slices = placed.machine.gpu.devices if placed.machine.gpu else ()
         for index, one in enumerate(slices):
             if one.id is not None and one.id.lower() not in ids:
-                yield _error(
+                yield Finding(
                     "gpu-undeclared",
+                    Severity.ERROR,
                     (*placed.path, "gpu", "devices", index, "id"),
                     f"{full_name(placed)} names the GPU {one.id}, which `gpus.devices` has not",
                     f"name one of {listed}, or add it there",
@@ -67,8 +68,9 @@ def declared_gpus(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
         return  # some GPU has no address, so it may be the one that is meant
     for each in passed_devices(estate):
         if is_gpu(each.device) and each.address and each.address not in addresses:
-            yield _error(
+            yield Finding(
                 "gpu-undeclared",
+                Severity.ERROR,
                 (*each.path, "pci_address"),
                 f"{each.owner} gets the GPU {each.address}, which `gpus.devices` has not",
                 f"correct the address (listed are {listed}), or add the GPU there",
@@ -80,8 +82,9 @@ def counted_gpus(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     declared = estate.host.gpus
     listed = len(estate.gpus.devices) if estate.gpus else 0
     if declared is not None and listed > declared:
-        yield _error(
+        yield Finding(
             "gpu-count",
+            Severity.ERROR,
             ("host", "gpus"),
             f"the host is said to have {declared} GPUs, but `gpus.devices` lists {listed}",
             "correct one of them, or leave `host.gpus` out",
@@ -98,15 +101,16 @@ def fitting_strategy(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     remedy = "set the strategy to hybrid, or the numbers to 0"
     if gpus.strategy == "whole" and slices:
         message = f"the strategy is whole, yet {slices} MIG slices are given away"
-        yield _error("gpu-strategy", ("gpus", "mig_slices"), message, remedy)
+        yield Finding("gpu-strategy", Severity.ERROR, ("gpus", "mig_slices"), message, remedy)
     if gpus.strategy == "mig" and whole:
         message = f"the strategy is mig, yet {whole} whole GPUs are given away"
-        yield _error("gpu-strategy", ("gpus", "whole_gpus"), message, remedy)
+        yield Finding("gpu-strategy", Severity.ERROR, ("gpus", "whole_gpus"), message, remedy)
     for placed in estate.machines():
         passed = [each for each in devices_of(placed) if is_gpu(each.device)]
         if gpus.strategy == "mig" and passed:
-            yield _error(
+            yield Finding(
                 "gpu-strategy",
+                Severity.ERROR,
                 passed[0].path,
                 f"the strategy is mig, yet {full_name(placed)} gets a whole GPU",
                 "set the strategy to hybrid, or give the machine a slice",
@@ -115,8 +119,9 @@ def fitting_strategy(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
         if gpus.strategy == "whole" and declared and declared.enabled:
             for index, one in enumerate(declared.devices):
                 if one.mig_profile is not None:
-                    yield _error(
+                    yield Finding(
                         "gpu-strategy",
+                        Severity.ERROR,
                         (*placed.path, "gpu", "devices", index, "mig_profile"),
                         f"the strategy is whole, yet {full_name(placed)} gets a MIG slice "
                         f"({one.mig_profile})",
@@ -162,19 +167,17 @@ def shares_within_devices(estate: Estate, grounds: Grounds) -> Iterator[Finding]
         divided = gpus_to_divide(estate, clusters, grounds)
         if whole and whole + divided > there:
             and_divided = f" beside {divided} that MIG divides" if divided else ""
-            yield _error(
+            yield Finding(
                 "gpu-shares",
+                Severity.ERROR,
                 ("gpus", "whole_gpus"),
-                f"{_and(clusters)} get {whole} whole GPUs{and_divided}, but there are {there}: "
+                f"{named_clusters(clusters)} get {whole} whole GPUs{and_divided}, "
+                f"but there are {there}: "
                 f"{whole + divided - there} too many",
                 "give fewer away, or let the clusters take turns with `mode: sequential`"
                 if len(clusters) > 1
                 else "give fewer away",
             )
-
-
-def _and(clusters: Iterable[ClusterName]) -> str:
-    return " and ".join(sorted(clusters, reverse=True))
 
 
 def machines_within_shares(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
@@ -197,8 +200,9 @@ def machines_within_shares(estate: Estate, _grounds: Grounds) -> Iterator[Findin
         ]
         if estate.gpus is None:
             if enabled:
-                yield _error(
+                yield Finding(
                     "gpu-shares",
+                    Severity.ERROR,
                     (*enabled[0].path, "gpu_enabled"),
                     f"{len(enabled)} machines of {cluster} want GPUs, but the estate divides none",
                     "declare `gpus` with shares, pass devices through, or set it to false",
@@ -213,16 +217,18 @@ def _beyond_share(
     whole = getattr(gpus.whole_gpus, cluster)
     slices = getattr(gpus.mig_slices, cluster)
     if passed > whole and whole + slices:
-        yield _error(
+        yield Finding(
             "gpu-shares",
+            Severity.ERROR,
             ("gpus", "whole_gpus", cluster),
             f"machines of {cluster} get {passed} whole GPUs, but its share is {whole}",
             f"raise gpus.whole_gpus.{cluster} to {passed}, or pass fewer through",
         )
     elif enabled and passed + len(enabled) > whole + slices:
         has = f"{passed} whole GPUs passed through and " if passed else ""
-        yield _error(
+        yield Finding(
             "gpu-shares",
+            Severity.ERROR,
             (*enabled[-1].path, "gpu_enabled"),
             f"{cluster} has {has}{len(enabled)} more machines that want GPUs, but its share is "
             f"{whole} whole GPUs and {slices} slices",

@@ -4,12 +4,13 @@ Tables and their sources stand in `spec/mig_profiles.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from platform_assets.spec.devices import (
     Passed,
     PciAddress,
     full_name,
+    named_clusters,
     passed_devices,
     pci_address,
     run_together,
@@ -22,13 +23,9 @@ from platform_assets.spec.mig_devices import (
     most_slices,
     surely_not_divisible,
 )
-from platform_assets.spec.model.estate import ClusterName, Estate, Placed
+from platform_assets.spec.model.estate import Estate, Placed
 from platform_assets.spec.model.gpus import Gpu
 from platform_assets.spec.rules.grounds import Grounds, Rule
-
-
-def _error(rule: str, path: Path, message: str, remedy: str) -> Finding:
-    return Finding(rule, Severity.ERROR, path, message, remedy)
 
 
 def _gpus(estate: Estate) -> Iterator[tuple[Path, Gpu]]:
@@ -55,16 +52,18 @@ def divisible_gpus(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
     by_id = {gpu.id.lower(): gpu for _, gpu in _gpus(estate)}
     for path, gpu in _gpus(estate):
         if gpu.allowed_mig_profiles and not gpu.mig_capable:
-            yield _error(
+            yield Finding(
                 "mig-unsupported",
+                Severity.ERROR,
                 (*path, "allowed_mig_profiles"),
                 f"{_called(gpu)} allows MIG profiles, but is not `mig_capable`",
                 "set `mig_capable: true` if it is, or allow none",
             )
         listed = surely_not_divisible(gpu, grounds) if gpu.mig_capable else None
         if listed is not None:
-            yield _error(
+            yield Finding(
                 "mig-unsupported",
+                Severity.ERROR,
                 (*path, "mig_capable"),
                 f"{_called(gpu)} is {listed}, which MIG cannot divide",
                 "set `mig_capable: false` and give it away whole",
@@ -72,8 +71,9 @@ def divisible_gpus(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
     for placed, path, name, profile in _slices(estate):
         whose = by_id.get(name.lower()) if name else None
         if whose is not None and not whose.mig_capable:
-            yield _error(
+            yield Finding(
                 "mig-unsupported",
+                Severity.ERROR,
                 path,
                 f"{full_name(placed)} gets a slice ({profile}) of {_called(whose)}, "
                 "which is not `mig_capable`",
@@ -96,8 +96,9 @@ def known_profiles(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
         yield from found
         allowed = gpu_named.allowed_mig_profiles
         if not found and allowed and profile.lower() not in {each.lower() for each in allowed}:
-            yield _error(
+            yield Finding(
                 "mig-profile",
+                Severity.ERROR,
                 where,
                 f"{full_name(placed)} gets {profile} of {_called(gpu_named)}, which allows "
                 f"{', '.join(allowed)}",
@@ -113,7 +114,7 @@ def _unknown(path: Path, profile: str, gpu: Gpu, grounds: Grounds) -> Iterator[F
         known = " or ".join(", ".join(each.name for each in kind.profiles) for kind in kinds)
         of = " or ".join(kind.name for kind in kinds)
         message = f"{_called(gpu)} has no MIG profile {profile}"
-        yield _error("mig-profile", path, message, f"an {of} has {known}")
+        yield Finding("mig-profile", Severity.ERROR, path, message, f"an {of} has {known}")
     elif surely_not_divisible(gpu, grounds) is None:
         yield not_checked(
             "mig-profile",
@@ -135,10 +136,12 @@ def enough_slices(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
         there = sum(most_slices(gpu, grounds) for gpu in usable)
         if wanted > there:
             named = ", ".join(f"{_called(gpu)}: {most_slices(gpu, grounds)}" for gpu in usable)
-            yield _error(
+            yield Finding(
                 "mig-slices",
+                Severity.ERROR,
                 ("gpus", "mig_slices"),
-                f"{_and(clusters)} get {wanted} MIG slices, but there are at most {there}: "
+                f"{named_clusters(clusters)} get {wanted} MIG slices, "
+                f"but there are at most {there}: "
                 f"{named or 'no GPU is left that MIG can divide'}",
                 "give fewer away, allow smaller profiles, or make another GPU `mig_capable`",
             )
@@ -146,16 +149,13 @@ def enough_slices(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
         share = getattr(gpus.mig_slices, cluster)
         named_slices = [path for placed, path, *_ in _slices(estate) if placed.cluster == cluster]
         if share and len(named_slices) > share:
-            yield _error(
+            yield Finding(
                 "mig-slices",
+                Severity.ERROR,
                 named_slices[share],
                 f"machines of {cluster} name {len(named_slices)} slices, its share is {share}",
                 f"raise gpus.mig_slices.{cluster}, or name fewer",
             )
-
-
-def _and(clusters: Iterable[ClusterName]) -> str:
-    return " and ".join(sorted(clusters, reverse=True))
 
 
 def slices_fit_together(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
@@ -175,8 +175,9 @@ def slices_fit_together(estate: Estate, grounds: Grounds) -> Iterator[Finding]:
                 if all(kind.profile(profile) for profile in profiles)
             ]
             if kinds and not any(kind.fits(profiles) for kind in kinds):
-                yield _error(
+                yield Finding(
                     "mig-slices",
+                    Severity.ERROR,
                     slices[-1][0],
                     f"{', '.join(profiles)} do not fit on {_called(gpu)} together",
                     "take one of another GPU, or a smaller profile; "
@@ -199,8 +200,9 @@ def divided_or_passed(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
         for each in passed[address]:
             if not run_together(estate, placed.cluster, each.placed.cluster):
                 continue
-            yield _error(
+            yield Finding(
                 "mig-and-passthrough",
+                Severity.ERROR,
                 path,
                 f"{full_name(placed)} gets a slice ({profile}) of {_called(gpu)}, "
                 f"which {each.owner} gets whole ({address})",

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from platform_assets.spec.loading.references import escaped, whole_reference
+from platform_assets.spec.loading.references import escaped
 from platform_assets.spec.model.base import HIDDEN
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.model.shapes import ROOT, Shape
-from platform_assets.spec.secret_names import names_a_secret
+from platform_assets.spec.secret_names import is_reference, names_a_secret
 
 
 def canonical(estate: Estate) -> dict[str, Any]:
@@ -33,6 +33,9 @@ def _shown(value: object, shape: Shape | None, *, hidden: bool = False) -> objec
 
     Text is written so that loading it gives the same text; whole numbers lose their `.0`.
     """
+    if is_reference(value):
+        [(source, name)] = value["secret"].items()
+        return {"secret": {source: escaped(name)}}
     if isinstance(value, dict):
         free = shape is not None and shape.takes_anything
         return {
@@ -47,9 +50,7 @@ def _shown(value: object, shape: Shape | None, *, hidden: bool = False) -> objec
         return int(value)
     if not isinstance(value, str):
         return value
-    if hidden:
-        return value if whole_reference(value) else HIDDEN
-    return escaped(value)
+    return HIDDEN if hidden else escaped(value)
 
 
 def _under(shape: Shape | None, step: str | int) -> Shape | None:

@@ -13,7 +13,7 @@ from platform_assets.spec.findings import Path
 from platform_assets.spec.model.base import HIDDEN, Secret
 from platform_assets.spec.model.estate import Estate
 from platform_assets.spec.model.shapes import ROOT, Shape
-from platform_assets.spec.secret_names import names_a_secret
+from platform_assets.spec.secret_names import is_reference, names_a_secret
 
 ANOTHER_HIDDEN = "(another literal, hidden)"
 # What identifies an item of a list, the first that all items have.
@@ -51,6 +51,8 @@ def _meaning(value: object, shape: Shape | None, key: str = "", *, secret: bool 
             for name, field in type(value).model_fields.items()
         }
         return {name: one for name, one in found.items() if one is not None}
+    if is_reference(value):
+        return value
     if isinstance(value, Mapping):
         inner = shape.under("") if shape else None
         free = shape is not None and shape.takes_anything

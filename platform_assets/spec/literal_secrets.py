@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from platform_assets.spec.findings import Path, dotted
 from platform_assets.spec.model.base import Declared, Secret
 from platform_assets.spec.model.estate import Estate
-from platform_assets.spec.secret_names import names_a_secret
+from platform_assets.spec.secret_names import is_reference, names_a_secret
 
 
 def literal_secrets(estate: Estate) -> Iterator[tuple[Path, SecretStr]]:
@@ -40,7 +40,7 @@ def _declared(value: object, path: Path) -> Iterator[tuple[Path, SecretStr]]:
 
 def _free(value: object, path: Path, *, named: bool = False) -> Iterator[tuple[Path, SecretStr]]:
     if isinstance(value, Mapping):
-        if _is_reference(value):
+        if is_reference(value):
             return
         for key, content in value.items():
             is_named = named or names_a_secret(str(key))
@@ -50,11 +50,6 @@ def _free(value: object, path: Path, *, named: bool = False) -> Iterator[tuple[P
             yield from _free(content, (*path, index), named=named)
     elif named and isinstance(value, str) and value:
         yield path, SecretStr(value)
-
-
-def _is_reference(value: Mapping[str, object]) -> bool:
-    source = value.get("secret")
-    return len(value) == 1 and isinstance(source, Mapping) and set(source) in ({"env"}, {"file"})
 
 
 @cache
@@ -90,8 +85,13 @@ def without_literals(
     for path, value in literal_secrets(estate):
         file = directory / f"estate-{re.sub(r'[^a-z0-9_]+', '-', dotted(path)).strip('-')}"
         files[file] = value
-        part: Any = declared
-        for key in path[:-1]:
-            part = part[key]
-        part[path[-1]] = {"secret": {"file": str(file)}}
+        put(declared, path, {"secret": {"file": str(file)}})
     return declared, files
+
+
+def put(declared: dict[str, Any], path: Path, reference: dict[str, Any]) -> None:
+    """Let `reference` stand at `path` of plain data, instead of a literal."""
+    part: Any = declared
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = reference

@@ -9,9 +9,8 @@ from typing import Any
 
 from platform_assets.spec.canonical import canonical
 from platform_assets.spec.findings import Path
-from platform_assets.spec.model.base import HIDDEN
+from platform_assets.spec.literal_secrets import literal_secrets, put
 from platform_assets.spec.model.estate import Estate
-from platform_assets.spec.model.shapes import at
 
 _PARTS_OF_A_NAME = 3
 
@@ -26,24 +25,13 @@ class Migrated:
 
 def migrated(estate: Estate) -> Migrated:
     """Return the estate as a file that declares the same."""
+    declared = canonical(estate)
     variables: dict[str, Path] = {}
-    declared = {
-        key: _rewritten(value, (key,), variables) for key, value in canonical(estate).items()
-    }
-    return Migrated(declared, variables)
-
-
-def _rewritten(value: object, path: Path, variables: dict[str, Path]) -> object:
-    if isinstance(value, dict):
-        return {key: _rewritten(one, (*path, key), variables) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_rewritten(one, (*path, index), variables) for index, one in enumerate(value)]
-    if value == HIDDEN:
+    for path, _value in literal_secrets(estate):
         name = _variable(path, variables)
         variables[name] = path
-        shape = at(path)
-        return {"secret": {"env": name}} if shape and shape.is_secret else f"${{{name}}}"
-    return value
+        put(declared, path, {"secret": {"env": name}})
+    return Migrated(declared, variables)
 
 
 def _variable(path: Path, taken: Mapping[str, Path]) -> str:

@@ -12,7 +12,7 @@ from platform_assets.spec.loading.dialect import Dialect, is_foreign, move
 from platform_assets.spec.loading.estate_dialects import ESTATE_DIALECTS
 from platform_assets.spec.loading.machine_dialects import MACHINE_DIALECTS
 from platform_assets.spec.loading.reading import Reading
-from platform_assets.spec.loading.secrets import read_secret
+from platform_assets.spec.loading.secrets import read_free_secret, read_secret
 from platform_assets.spec.loading.service_dialects import SERVICE_DIALECTS
 from platform_assets.spec.loading.tree import Node
 from platform_assets.spec.loading.wording import found
@@ -49,7 +49,9 @@ def _walk(node: Node, shape: Shape | None, path: Path, reading: Reading) -> None
         if node.is_mapping and shape.part is not None:
             _tidy(node, shape.part, path, reading)
         for step, child in list(node.present()):
-            if not (shape.takes_anything and isinstance(step, str) and names_a_secret(step)):
+            if shape.takes_anything and isinstance(step, str) and names_a_secret(step):
+                read_free_secret(child, (*path, step), reading)
+            else:
                 _walk(child, shape.under(step), (*path, step), reading)
 
 

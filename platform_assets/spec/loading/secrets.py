@@ -45,6 +45,18 @@ def read_secret(node: Node, path: Path, reading: Reading) -> None:
         node.value = text.replace("$$", "$")
 
 
+def read_free_secret(node: Node, path: Path, reading: Reading) -> None:
+    """Bring whatever stands under the name of a secret into the canonical form, however deep."""
+    if node.gone or node.value is None:
+        return
+    source = node.keys.get("secret") if node.is_mapping and len(node.keys) == 1 else None
+    if node.text is not None or (source is not None and _is_source(source)):
+        read_secret(node, path, reading)
+        return
+    for step, child in list(node.present()):
+        read_free_secret(child, (*path, step), reading)
+
+
 def _read_mapping(node: Node, path: Path, reading: Reading) -> None:
     """Replace references in the name of a file or variable; refuse whatever is no reference."""
     source = node.keys.get("secret")

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from platform_assets.spec.canonical import canonical
 from platform_assets.spec.difference import differences
+from platform_assets.spec.literal_secrets import literal_secrets
 from platform_assets.spec.loading.load import load
 from platform_assets.spec.migration import migrated
 from platform_assets.spec.model.estate import Estate
@@ -48,3 +50,28 @@ clusters:
         "POSTGRESQL_DATABASE_PASSWORD": ("postgresql", "database", "password"),
     }
     assert "literal" not in str(made.declared)
+
+
+def test_references_among_settings_that_are_taken_as_they_are_stay_references() -> None:
+    kept = {"secret": {"env": "X"}}
+    text = """\
+metadata: {name: x}
+clusters:
+  hpc:
+    slurm:
+      accounting:
+        password: {secret: {env: X}}
+        db_password: "${X}"
+        token: [a, {secret: {env: X}}]
+"""
+    estate = loaded(text.encode())
+    made = migrated(estate)
+    assert canonical(estate)["clusters"]["hpc"]["slurm"]["accounting"]["password"] == kept
+    assert made.declared["clusters"]["hpc"]["slurm"]["accounting"] == {
+        "password": kept,
+        "db_password": kept,
+        "token": [{"secret": {"env": "ACCOUNTING_TOKEN_0"}}, kept],
+    }
+    assert [path[-2:] for path, _ in literal_secrets(estate)] == [("token", 0)]
+    again = loaded(text.replace("env: X", "env: Y").encode())
+    assert {one.path[-1] for one in differences(estate, again)} == {"env", "token"}

@@ -315,7 +315,7 @@ def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
     result = loaded(text, HOME="/h", DB=CANARY)
     assert canonical(result.estate)["clusters"]["hpc"]["slurm"]["accounting"] == {
         "storage_pass": "(literal, hidden)",
-        "other_password": "${DB}",
+        "other_password": {"secret": {"env": "DB"}},
         "path": "/h/x",
         "deep": {"token": ["(literal, hidden)"]},
     }

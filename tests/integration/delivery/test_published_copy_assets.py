@@ -1,7 +1,6 @@
 """The assets from checkpoint to version, materialized by Dagster over real systems."""
 
 import secrets
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,10 +13,10 @@ from platform_assets.models.trained_checkpoint import trained_checkpoint
 from platform_assets.services.mlflow import mlflow_service, mlflow_works
 from platform_assets.services.model_server import model_server_service, model_server_works
 from platform_assets.services.object_store import object_store_service, object_store_works
-from platform_assets.spec.applied import Addresses, AppliedEstate
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
+from tests.applied_estates import applied_estate
 from tests.integration.delivery.test_published_copy import flip, unique_checkpoint
 from tests.integration.lineage.conftest import (  # noqa: F401 - fixtures
     database,
@@ -32,21 +31,7 @@ MODEL_ASSETS = [trained_checkpoint, published_copy, registered_version]
 def resources(tmp_path, object_store, mlflow, ledger):  # noqa: F811
     serving = tmp_path / "serving.yaml"
     serving.write_text("models: {}\n")
-    estate = AppliedEstate(
-        declared={"metadata": {"name": "local"}},
-        source=Path("estate.yaml"),
-        checkpoint_root=tmp_path / "checkpoints",
-        serving_file=serving,
-        state=tmp_path / "state",
-        addresses=Addresses(
-            postgresql_socket_dir=tmp_path,
-            postgresql_port=5432,
-            s3_url=object_store.endpoint_url,
-            mlflow_url=mlflow.url,
-            model_server_url="http://127.0.0.1:9",
-            dagster_url="http://127.0.0.1:9",
-        ),
-    )
+    estate = applied_estate(tmp_path, s3_url=object_store.endpoint_url, mlflow_url=mlflow.url)
     return {"estate": estate, "object_store": object_store, "mlflow": mlflow, "ledger": ledger}
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from platform_assets.spec.applied import Addresses, AppliedEstate, write_applied
+from platform_assets.spec.applied import AppliedEstate, write_applied
+from tests.applied_estates import applied_estate
 
 DEADLINE_S = 120
 
@@ -24,22 +25,7 @@ def free_port() -> int:
 
 
 def applied_in(state: Path) -> AppliedEstate:
-    addresses = Addresses(
-        postgresql_socket_dir=state,
-        postgresql_port=5432,
-        s3_url="http://127.0.0.1:9",
-        mlflow_url="http://127.0.0.1:9",
-        model_server_url="http://127.0.0.1:9",
-        dagster_url="http://127.0.0.1:9",
-    )
-    applied = AppliedEstate(
-        declared={"metadata": {"name": "test"}},
-        source=Path("estate.yaml"),
-        checkpoint_root=state / "checkpoints",
-        serving_file=state / "serving.yaml",
-        state=state,
-        addresses=addresses,
-    )
+    applied = applied_estate(state)
     write_applied(applied)
     return applied
 

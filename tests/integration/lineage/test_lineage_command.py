@@ -13,7 +13,8 @@ from platform_assets.lineage.facts import (
     record_deployment,
     record_version,
 )
-from platform_assets.spec.applied import Addresses, AppliedEstate, write_applied
+from platform_assets.spec.applied import write_applied
+from tests.applied_estates import applied_estate
 
 ROOT = Path(__file__).parents[3]
 DIGEST = "a" * 64
@@ -26,20 +27,8 @@ def ai_how(database, tmp_path):
     """The command line, told of the ledger's database and of nothing else that answers."""
     (tmp_path / "secrets").symlink_to(database.secrets)
     write_applied(
-        AppliedEstate(
-            declared={"metadata": {"name": "local"}},
-            source=Path("estate.yaml"),
-            checkpoint_root=tmp_path,
-            serving_file=tmp_path / "serving.yaml",
-            state=tmp_path,
-            addresses=Addresses(
-                postgresql_socket_dir=database.socket_dir,
-                postgresql_port=database.port,
-                s3_url=NOWHERE,
-                mlflow_url=NOWHERE,
-                model_server_url=NOWHERE,
-                dagster_url=NOWHERE,
-            ),
+        applied_estate(
+            tmp_path, postgresql_socket_dir=database.socket_dir, postgresql_port=database.port
         )
     )
 

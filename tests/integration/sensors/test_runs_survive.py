@@ -16,9 +16,10 @@ import yaml
 
 from ai_how.runs import CheckpointUnknown, request_retry
 from platform_assets import keys
-from platform_assets.spec.applied import Addresses, AppliedEstate, write_applied
+from platform_assets.spec.applied import write_applied
 from sensors.dead_runs import free_dead_runs
 from sensors.run_process import belongs_to, is_gone
+from tests.applied_estates import applied_estate
 from tests.sample_checkpoints import huggingface_checkpoint
 
 REPOSITORY = Path(__file__).parents[3]
@@ -41,15 +42,7 @@ class Toy:
         url = f"http://127.0.0.1:{self.web_port}"
         (home / "root").mkdir()
         (home / "serving.yaml").write_text("models: {digits: {endpoint: numbers}}\n")
-        self.estate = AppliedEstate(
-            declared={"metadata": {"name": "toy"}}, source=Path("estate.yaml"),
-            checkpoint_root=home / "root", serving_file=home / "serving.yaml",
-            state=home,
-            addresses=Addresses(
-                postgresql_socket_dir=home, postgresql_port=1, s3_url=url, mlflow_url=url,
-                model_server_url=url, dagster_url=url,
-            ),
-        )  # fmt: skip
+        self.estate = applied_estate(home, url=url, checkpoint_root=home / "root")
         write_applied(self.estate)
         settings = {
             "telemetry": {"enabled": False},

@@ -1,34 +1,19 @@
 """The definitions load from an applied estate without contacting anything."""
 
 import itertools
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from ai_how.build import build_defs
 from platform_assets import keys
-from platform_assets.spec.applied import Addresses, AppliedEstate
+from tests.applied_estates import applied_estate
 
 
 @pytest.fixture
 def estate(tmp_path):
     # Nothing listens on any of these: loading must not notice.
-    return AppliedEstate(
-        declared={"metadata": {"name": "test"}},
-        source=Path("estate.yaml"),
-        checkpoint_root=tmp_path / "nowhere",
-        serving_file=tmp_path / "no-serving.yaml",
-        state=tmp_path / "no-state",
-        addresses=Addresses(
-            postgresql_socket_dir=tmp_path,
-            postgresql_port=1,
-            s3_url="http://127.0.0.1:1",
-            mlflow_url="http://127.0.0.1:1",
-            model_server_url="http://127.0.0.1:1",
-            dagster_url="http://127.0.0.1:1",
-        ),
-    )
+    return applied_estate(tmp_path / "no-state")
 
 
 def test_the_definitions_load_and_contact_nothing(estate):

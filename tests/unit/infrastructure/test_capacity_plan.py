@@ -10,10 +10,10 @@ from platform_assets.infrastructure.capacity_plan import (
     plan_result,
 )
 from platform_assets.infrastructure.grounds import capacity_of, devices_of
-from platform_assets.spec.applied import Addresses, AppliedEstate
 from platform_assets.spec.canonical import canonical
 from platform_assets.spec.capacity import capacity_plan
 from platform_assets.spec.rules.grounds import HostCapacity, HostDevice
+from tests.applied_estates import applied_estate
 from tests.recorded_hosts import recorded_host
 from tests.unit.spec.rules.gpu_estates import estate, machine
 
@@ -22,15 +22,7 @@ BOTH = estate([machine("w-1"), machine("w-2", memory_gb=12)], [machine("c-1")])
 
 
 def applied(declared, tmp_path):
-    addresses = {"s3_url": "u", "mlflow_url": "u", "model_server_url": "u", "dagster_url": "u"}
-    return AppliedEstate(
-        declared=canonical(declared),
-        source=tmp_path / "lab.yaml",
-        checkpoint_root=tmp_path,
-        serving_file=tmp_path / "serving.yaml",
-        state=tmp_path,
-        addresses=Addresses(postgresql_socket_dir=tmp_path, postgresql_port=1, **addresses),
-    )
+    return applied_estate(tmp_path, declared=canonical(declared))
 
 
 def test_the_plan_reads_well():

@@ -11,9 +11,9 @@ from platform_assets.infrastructure.estate_file import (
     EstateUnreadable,
     judge_estate_file,
 )
-from platform_assets.spec.applied import Addresses, AppliedEstate
 from platform_assets.spec.literal_secrets import without_literals
 from resources.host import Host
+from tests.applied_estates import applied_estate
 
 SOUND = """\
 metadata:
@@ -36,21 +36,7 @@ def judged(text, tmp_path):
 
 def applied(text, tmp_path):
     declared, _ = without_literals(judged(text, tmp_path).accepted(), tmp_path / "secrets")
-    return AppliedEstate(
-        declared=declared,
-        source=tmp_path / "lab.yaml",
-        checkpoint_root=tmp_path,
-        serving_file=tmp_path / "serving.yaml",
-        state=tmp_path,
-        addresses=Addresses(
-            postgresql_socket_dir=tmp_path,
-            postgresql_port=1,
-            s3_url="u",
-            mlflow_url="u",
-            model_server_url="u",
-            dagster_url="u",
-        ),
-    )
+    return applied_estate(tmp_path, declared=declared, source=tmp_path / "lab.yaml")
 
 
 def checked(estate):

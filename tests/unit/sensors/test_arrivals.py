@@ -3,7 +3,6 @@ import socket
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from platform_assets import keys
 from platform_assets.partitions import CHECKPOINTS
 from platform_assets.serving.delivery_job import deliver_checkpoint
-from platform_assets.spec.applied import Addresses, AppliedEstate
 from sensors import arrivals as module
 from sensors.arrivals import MAX_REQUESTS, arrivals
+from tests.applied_estates import applied_estate
 from tests.sample_checkpoints import huggingface_checkpoint
 
 
@@ -78,21 +77,11 @@ def estate(tmp_path, answering_url):
     (tmp_path / "root").mkdir()
     (tmp_path / "state").mkdir()
     (tmp_path / "serving.yaml").write_text("models: {digits: {endpoint: numbers}}\n")
-    addresses = Addresses(
-        postgresql_socket_dir=tmp_path,
-        postgresql_port=5432,
-        s3_url=answering_url,
-        mlflow_url=answering_url,
-        model_server_url=answering_url,
-        dagster_url=answering_url,
-    )
-    return AppliedEstate(
-        declared={"metadata": {"name": "local"}},
-        source=Path("estate.yaml"),
+    return applied_estate(
+        tmp_path / "state",
+        url=answering_url,
         checkpoint_root=tmp_path / "root",
         serving_file=tmp_path / "serving.yaml",
-        state=tmp_path / "state",
-        addresses=addresses,
     )
 
 

@@ -3,29 +3,15 @@
 import dagster as dg
 import pytest
 
-from platform_assets.spec.applied import Addresses, AppliedEstate
 from sensors.estate_file import estate_edited
+from tests.applied_estates import applied_estate
 
 
 @pytest.fixture
 def estate(tmp_path):
     file = tmp_path / "lab.yaml"
     file.write_text("metadata: {name: lab}\n")
-    return AppliedEstate(
-        declared={"metadata": {"name": "lab"}},
-        source=file,
-        checkpoint_root=tmp_path,
-        serving_file=tmp_path / "serving.yaml",
-        state=tmp_path,
-        addresses=Addresses(
-            postgresql_socket_dir=tmp_path,
-            postgresql_port=1,
-            s3_url="u",
-            mlflow_url="u",
-            model_server_url="u",
-            dagster_url="u",
-        ),
-    )
+    return applied_estate(tmp_path, declared={"metadata": {"name": "lab"}}, source=file)
 
 
 def tick(estate, cursor):

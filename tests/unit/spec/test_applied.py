@@ -5,30 +5,15 @@ from pathlib import Path
 import pytest
 
 from platform_assets.spec.applied import (
-    Addresses,
-    AppliedEstate,
     NotApplied,
     read_applied,
     write_applied,
 )
+from tests.applied_estates import applied_estate
 
 
 def applied(state):
-    return AppliedEstate(
-        declared={"metadata": {"name": "local"}},
-        source=Path("estate.yaml"),
-        checkpoint_root=state / "c",
-        serving_file=state / "s",
-        state=state,
-        addresses=Addresses(
-            postgresql_socket_dir=Path("/tmp/with space"),
-            postgresql_port=2,
-            s3_url="u",
-            mlflow_url="u",
-            model_server_url="u",
-            dagster_url="u",
-        ),
-    )
+    return applied_estate(state, postgresql_socket_dir=Path("/tmp/with space"), postgresql_port=2)
 
 
 def test_the_applied_estate_is_read_as_it_was_written(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ai_how.cli.checkpoint import app
-from platform_assets.spec.applied import Addresses, AppliedEstate, write_applied
+from platform_assets.spec.applied import write_applied
+from tests.applied_estates import applied_estate
 from tests.sample_checkpoints import huggingface_checkpoint
 
 
@@ -19,24 +20,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root.mkdir()
     serving = tmp_path / "serving.yaml"
     serving.write_text("models:\n  tiny: {endpoint: tiny, promotion: automatic}\n")
-    addresses = Addresses(
-        postgresql_socket_dir=tmp_path,
-        postgresql_port=1,
-        s3_url="http://127.0.0.1:1",
-        mlflow_url="http://127.0.0.1:2",
-        model_server_url="http://127.0.0.1:3",
-        dagster_url="http://127.0.0.1:4",
-    )
-    write_applied(
-        AppliedEstate(
-            declared={"metadata": {"name": "local"}},
-            source=Path("estate.yaml"),
-            checkpoint_root=root,
-            serving_file=serving,
-            state=state,
-            addresses=addresses,
-        )
-    )
+    write_applied(applied_estate(state, checkpoint_root=root, serving_file=serving))
     monkeypatch.setenv("AI_HOW_STATE", str(state))
     return root
 

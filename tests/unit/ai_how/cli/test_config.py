@@ -330,7 +330,7 @@ def test_migrate_puts_references_in_the_place_of_literal_secrets(here: Path) -> 
         "reference; put its value into the environment variable MINIO_CREDENTIALS_ROOT_PASSWORD"
     ) in told
     assert declared["clusters"]["cloud"]["monitoring"]["alerting"] == {
-        "smtp_password": "${MONITORING_ALERTING_SMTP_PASSWORD}"
+        "smtp_password": {"secret": {"env": "MONITORING_ALERTING_SMTP_PASSWORD"}}
     }
 
 

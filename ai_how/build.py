@@ -5,7 +5,7 @@ definitions. Nothing is contacted; the connections open when they are first used
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import dagster as dg
@@ -20,6 +20,8 @@ from platform_assets.services import mlflow as mlflow_service
 from platform_assets.services import model_server as model_server_service
 from platform_assets.services import object_store as object_store_service
 from platform_assets.serving import delivery_job, endpoint, intervention_jobs, live_endpoints
+from platform_assets.serving.mlserver_provider import MlserverProvider
+from platform_assets.serving.provider import Provider
 from platform_assets.spec.applied import AppliedEstate
 from resources.host import Host
 from resources.mlflow import Mlflow
@@ -50,6 +52,14 @@ class Connections:
     ledger: Ledger
     host: Host
 
+    @property
+    def provider(self) -> Provider:
+        """What carries endpoints."""
+        estate = self.estate
+        return MlserverProvider(
+            self.model_server, self.reader_store, estate.served, estate.model_repository
+        )
+
 
 def connections(applied: AppliedEstate) -> Connections:
     """Return the connections of `applied`, none of them opened yet."""
@@ -69,11 +79,19 @@ def connections(applied: AppliedEstate) -> Connections:
     )
 
 
+def _resources(estate: AppliedEstate, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the connections by name; what is made of them is made of those put in."""
+    own = connections(estate)
+    known = {field.name for field in fields(own)}
+    own = replace(own, **{name: one for name, one in overrides.items() if name in known})
+    return {**vars(own), "provider": own.provider, **overrides}
+
+
 def build_defs(
     estate: AppliedEstate, resource_overrides: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
     """Return the definitions of `estate`; tests put other connections in by name."""
-    resources = {**vars(connections(estate)), **(resource_overrides or {})}
+    resources = _resources(estate, resource_overrides or {})
     modules = [
         host_facts,
         gpu_inventory,

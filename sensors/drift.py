@@ -19,7 +19,8 @@ from platform_assets.serving.live_endpoints import (
     observation_metadata,
     observe_live,
 )
-from resources.model_server import ModelServer, ModelServerUnavailable
+from platform_assets.serving.provider import Provider
+from resources.model_server import ModelServerUnavailable
 
 
 def digest_of_observation(observed: list[LiveEndpoint]) -> str:
@@ -46,12 +47,12 @@ def live_observation(observed: list[LiveEndpoint]) -> dg.AssetObservation:
 )
 def live_endpoints_drift(
     context: dg.SensorEvaluationContext,
-    model_server: dg.ResourceParam[ModelServer],
+    provider: dg.ResourceParam[Provider],
     ledger: dg.ResourceParam[Ledger],
 ) -> dg.SensorResult | dg.SkipReason:
     """Observe every endpoint once."""
     try:
-        observed = observe_live(model_server, ledger)
+        observed = observe_live(provider, ledger)
     except ModelServerUnavailable as error:
         return dg.SkipReason(f"cannot tell what is served: {error}")
     digest = digest_of_observation(observed)

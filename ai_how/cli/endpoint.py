@@ -146,7 +146,7 @@ def _observed() -> "list[LiveEndpoint]":
 
     platform = connections(read_applied(state_dir()))
     declared = read_serving(platform.estate.serving_file).models.values()
-    return observe_live(platform.model_server, platform.ledger, {one.endpoint for one in declared})
+    return observe_live(platform.provider, platform.ledger, {one.endpoint for one in declared})
 
 
 def _table(observed: "list[LiveEndpoint]") -> Table:

@@ -83,7 +83,7 @@ def _stock() -> "Stock":
     return Stock(
         platform.reader_store,
         platform.mlflow,
-        platform.model_server,
+        platform.provider,
         platform.ledger,
         platform.estate.serving_file,
     )

@@ -21,15 +21,7 @@ def verify_now(endpoint: str, as_json: bool) -> int:
     from ai_how.build import connections
 
     platform = connections(read_applied(state_dir()))
-    estate = platform.estate
-    places = Places(
-        platform.reader_store,
-        platform.mlflow,
-        platform.model_server,
-        platform.ledger,
-        estate.served,
-        estate.model_repository,
-    )
+    places = Places(platform.reader_store, platform.mlflow, platform.provider, platform.ledger)
     found = _with_progress(places, endpoint)
     if as_json:
         typer.echo(found.model_dump_json(by_alias=True, indent=2))

@@ -19,10 +19,10 @@ from platform_assets.lineage.ledger import Ledger
 from platform_assets.lineage.verdict import Hop, Verdict, Verification
 from platform_assets.lineage.verification import expected_behind, record_verification
 from platform_assets.models.verification_reading import MIB, Memory, Reading
+from platform_assets.serving.provider import Provider
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.serving import read_serving
 from resources.mlflow import Mlflow
-from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 
 JOB_NAME = "verify_live_models"
@@ -152,16 +152,6 @@ def _checked(
     return check_result(found)
 
 
-def _places(
-    estate: AppliedEstate,
-    store: ObjectStore,
-    mlflow: Mlflow,
-    server: ModelServer,
-    ledger: Ledger,
-) -> Places:
-    return Places(store, mlflow, server, ledger, estate.served, estate.model_repository)
-
-
 @dg.asset_check(
     asset=keys.PUBLISHED_COPY,
     name=keys.VERIFIED_CHECK,
@@ -175,11 +165,11 @@ def copies_verified(  # noqa: PLR0917 - the connections of a verification
     estate: dg.ResourceParam[AppliedEstate],
     reader_store: dg.ResourceParam[ObjectStore],
     mlflow: dg.ResourceParam[Mlflow],
-    model_server: dg.ResourceParam[ModelServer],
+    provider: dg.ResourceParam[Provider],
     ledger: dg.ResourceParam[Ledger],
 ) -> dg.AssetCheckResult:
     """Verify where the bytes come from and where they were copied to."""
-    places = _places(estate, reader_store, mlflow, model_server, ledger)
+    places = Places(reader_store, mlflow, provider, ledger)
     return _checked(context, estate, places, {Hop.CHECKPOINT, Hop.COPY})
 
 
@@ -196,11 +186,11 @@ def versions_verified(  # noqa: PLR0917 - the connections of a verification
     estate: dg.ResourceParam[AppliedEstate],
     reader_store: dg.ResourceParam[ObjectStore],
     mlflow: dg.ResourceParam[Mlflow],
-    model_server: dg.ResourceParam[ModelServer],
+    provider: dg.ResourceParam[Provider],
     ledger: dg.ResourceParam[Ledger],
 ) -> dg.AssetCheckResult:
     """Verify what the registry says."""
-    places = _places(estate, reader_store, mlflow, model_server, ledger)
+    places = Places(reader_store, mlflow, provider, ledger)
     return _checked(context, estate, places, {Hop.VERSION})
 
 
@@ -217,11 +207,11 @@ def endpoints_verified(  # noqa: PLR0917 - the connections of a verification
     estate: dg.ResourceParam[AppliedEstate],
     reader_store: dg.ResourceParam[ObjectStore],
     mlflow: dg.ResourceParam[Mlflow],
-    model_server: dg.ResourceParam[ModelServer],
+    provider: dg.ResourceParam[Provider],
     ledger: dg.ResourceParam[Ledger],
 ) -> dg.AssetCheckResult:
     """Verify what is served."""
-    places = _places(estate, reader_store, mlflow, model_server, ledger)
+    places = Places(reader_store, mlflow, provider, ledger)
     return _checked(context, estate, places, {Hop.FETCHED, Hop.SERVER})
 
 

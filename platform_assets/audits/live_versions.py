@@ -1,4 +1,4 @@
-"""Which versions are live: what the ledger deployed last, and what the model server itself tells.
+"""Which versions are live: what the ledger deployed last, and what the servers themselves tell.
 
 Verification asks for the deployments, retention for everything that is live in either's eyes.
 """
@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from platform_assets.lineage.deployments import deployed, open_deployments
 from platform_assets.lineage.interventions import WAITING
 from platform_assets.lineage.ledger import Fact, Ledger
-from platform_assets.serving.mlserver_endpoint import digest_of
+from platform_assets.serving.provider import Provider
 from platform_assets.serving.standing import waiting_deliveries
-from resources.model_server import ModelNotFound, ModelServer
 
 
 def live_deployment(ledger: Ledger, endpoint: str) -> Fact | None:
@@ -26,18 +25,18 @@ def live_deployments(ledger: Ledger) -> dict[str, Fact]:
 
 @dataclass(frozen=True)
 class LiveContent:
-    """Content that something serves; `model` is None where only the server tells of it."""
+    """Content that something serves; `model` is None where only a server tells of it."""
 
     tree_digest: str
     model: str | None
     why: str
 
 
-def live_content(ledger: Ledger, server: ModelServer) -> list[LiveContent]:
-    """Return all content that the ledger or the server calls live, or that waits for a person.
+def live_content(ledger: Ledger, provider: Provider) -> list[LiveContent]:
+    """Return all content that the ledger or the provider calls live, or that waits for a person.
 
     Raises:
-        ModelServerError: the server cannot be asked; nothing is known then.
+        ResourceError: the provider cannot be asked; nothing is known then.
     """
     found = [
         LiveContent(
@@ -54,12 +53,9 @@ def live_content(ledger: Ledger, server: ModelServer) -> list[LiveContent]:
         for endpoint in {fact.subject for fact in ledger.facts(WAITING)}
         for fact in waiting_deliveries(ledger, endpoint)
     ]
-    names = [str(model["name"]) for model in server.index() if model.get("state") == "READY"]
-    for name in names:
-        try:
-            digest = digest_of(server.metadata(name))
-        except ModelNotFound:
-            continue
-        if digest:
-            found.append(LiveContent(digest, None, f"the model server serves it as {name}"))
+    for name in sorted(provider.served_names()):
+        told = provider.told(name)
+        if told is not None and told.tree_digest:
+            why = f"the model server serves it as {name}"
+            found.append(LiveContent(told.tree_digest, None, why))
     return found

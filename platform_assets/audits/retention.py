@@ -21,6 +21,7 @@ from platform_assets.lineage.ledger import Fact, Ledger, LedgerReader, LockTimeo
 from platform_assets.lineage.manifest import MANIFEST_NAME, copy_prefix
 from platform_assets.lineage.retention import record_copy_removed, record_version_removed
 from platform_assets.serving.delivery_job import JOB_NAME as DELIVERY_JOB
+from platform_assets.serving.provider import Provider
 from platform_assets.serving.retention import (
     Plan,
     Removal,
@@ -30,7 +31,6 @@ from platform_assets.serving.retention import (
 )
 from platform_assets.spec.serving import read_serving
 from resources.mlflow import Mlflow
-from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 
 LOCK_S = 30.0
@@ -50,7 +50,7 @@ class Stock:
 
     store: ObjectStore
     mlflow: Mlflow
-    model_server: ModelServer
+    provider: Provider
     ledger: Ledger
     serving_file: Path
 
@@ -123,11 +123,11 @@ def current_plan(stock: Stock, now: datetime) -> Plan:
     """Return what would go and what stays, as things are now.
 
     Raises:
-        ModelServerError, MlflowError, LedgerUnreachable: what is in use cannot be told.
+        ResourceError, MlflowError, LedgerUnreachable: what is in use cannot be told.
     """
     serving = read_serving(stock.serving_file)
     versions = stored_versions(stock.ledger, stock.mlflow, stock.store.bucket)
-    content = live_content(stock.ledger, stock.model_server)
+    content = live_content(stock.ledger, stock.provider)
     uses = [Use(one.tree_digest, one.model, one.why) for one in content]
     aliases = {model: stock.mlflow.aliases(model) for model in {v.model for v in versions}}
     return retention_plan(versions, serving.kept_of, uses, aliases, now)

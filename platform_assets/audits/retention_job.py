@@ -11,10 +11,10 @@ import dagster as dg
 from platform_assets.audits.retention import Stock, apply_retention, deliveries_under_way
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models.partition import RETRY, only_transient_errors_retry
+from platform_assets.serving.provider import Provider
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.errors import AiHowError
 from resources.mlflow import Mlflow
-from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 
 JOB_NAME = "apply_retention"
@@ -56,11 +56,11 @@ def remove_old_versions(  # noqa: PLR0917 - the connections of a removal
     estate: dg.ResourceParam[AppliedEstate],
     object_store: dg.ResourceParam[ObjectStore],
     mlflow: dg.ResourceParam[Mlflow],
-    model_server: dg.ResourceParam[ModelServer],
+    provider: dg.ResourceParam[Provider],
     ledger: dg.ResourceParam[Ledger],
 ) -> None:
     """Check the confirmation, then remove and tell."""
-    stock = Stock(object_store, mlflow, model_server, ledger, estate.serving_file)
+    stock = Stock(object_store, mlflow, provider, ledger, estate.serving_file)
     with only_transient_errors_retry():
         check_confirmed(estate, config.confirm)
         busy = deliveries_under_way(context.instance, ledger)

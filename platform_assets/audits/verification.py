@@ -7,7 +7,6 @@ checks, which ask the same of everything that is live, stand in `live_verificati
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from platform_assets.audits.live_versions import live_deployment
 from platform_assets.lineage.canonical import timestamp
@@ -30,10 +29,10 @@ from platform_assets.models.verification import (
     verify_version,
 )
 from platform_assets.models.verification_reading import Reading
-from platform_assets.serving.verification import named_by_fetched, verify_fetched, verify_server
+from platform_assets.serving.provider import Provider
+from platform_assets.serving.verification import verify_fetched
 from platform_assets.spec.names import checked_name
 from resources.mlflow import Mlflow
-from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 
 _SECOND_LOOK_S = 30.0
@@ -47,10 +46,8 @@ class Places:
 
     store: ObjectStore
     mlflow: Mlflow
-    model_server: ModelServer
+    provider: Provider
     ledger: Ledger
-    served: Path
-    repository: Path
 
 
 def verify_endpoint(
@@ -113,7 +110,7 @@ def hop_results(
     """Look at the named hops once, in the order in which the bytes went."""
     marker = named_by_marker(expected)
     stored = named_by_store(places.store, expected)
-    fetched = named_by_fetched(places.served, places.repository, expected)
+    fetched = places.provider.named_by_fetched(expected)
     manifest = _trusted(marker, stored, fetched)
     results = []
     for hop in Hop:
@@ -127,16 +124,18 @@ def hop_results(
             case Hop.VERSION:
                 result = verify_version(places.mlflow, expected)
             case Hop.FETCHED:
+                if fetched is None:
+                    continue
                 result = verify_fetched(fetched, manifest, reading)
             case Hop.SERVER:
-                result = verify_server(places.model_server, expected)
+                result = places.provider.verify_server(expected)
         results.append(result)
     return results
 
 
-def _trusted(*found: Named) -> Manifest | None:
+def _trusted(*found: Named | None) -> Manifest | None:
     """Return a manifest that has the recorded digest, from whichever place has one."""
-    return next((named.manifest for named in found if named.manifest is not None), None)
+    return next((named.manifest for named in found if named and named.manifest is not None), None)
 
 
 def _quick_ones_again(

@@ -15,14 +15,12 @@ from platform_assets import keys
 from platform_assets.lineage import facts, ids, interventions
 from platform_assets.lineage.deployments import deployed
 from platform_assets.lineage.ledger import Fact, Ledger
-from platform_assets.lineage.manifest import copy_prefix
 from platform_assets.models.partition import (
     LOCK_TIMEOUT_S,
     RETRY,
     only_transient_errors_retry,
 )
 from platform_assets.partitions import CHECKPOINTS
-from platform_assets.serving.fetched_copy import fetch_copy, remove_copies_but
 from platform_assets.serving.gate_report import (
     CHECK,
     GateFailed,
@@ -31,16 +29,14 @@ from platform_assets.serving.gate_report import (
     gates_table,
     not_asked,
 )
-from platform_assets.serving.gated_delivery import Gate, Gating, candidate_gate
-from platform_assets.serving.mlserver_endpoint import Swap, Wanted, ensure_served, told_digest
+from platform_assets.serving.gated_delivery import Gating, candidate_gate
 from platform_assets.serving.promotion import Candidate, Decision, Live, promotion
+from platform_assets.serving.provider import Gate, Intended, Provider, Swap
 from platform_assets.serving.standing import standing_of, version_facts
 from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.serving import ServedModel, read_serving
 from resources.mlflow import Mlflow
-from resources.model_server import ModelServer
-from resources.object_store import ObjectStore
 
 
 class NotRegistered(AiHowError):
@@ -49,14 +45,11 @@ class NotRegistered(AiHowError):
 
 @dataclass(frozen=True)
 class Serving:
-    """What deploying needs: the servers, the ledger, and where things lie on this machine."""
+    """What deploying needs: what carries endpoints, the registry, the ledger."""
 
-    model_server: ModelServer
-    store: ObjectStore
+    provider: Provider
     mlflow: Mlflow
     ledger: Ledger
-    served: Path
-    repository: Path
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,6 @@ class Delivered:
     entry: ServedModel | None
     url: str | None
     swap: Swap | None
-    fetch_s: float
     fact: Fact | None
     seconds: float
 
@@ -115,8 +107,8 @@ def candidate_of(checkpoint: str, ledger: Ledger) -> tuple[Candidate, str]:
     return candidate, str(versions[-1].body["version"])
 
 
-def live_of(endpoint: str, ledger: Ledger, server: ModelServer) -> Live | None:
-    """Return what the ledger says is deployed on `endpoint` and what the server tells of it.
+def live_of(endpoint: str, ledger: Ledger, provider: Provider) -> Live | None:
+    """Return what the ledger says is deployed on `endpoint` and what is told of it there.
 
     Of several checkpoints with the live content the one sealed last counts.
     """
@@ -130,12 +122,13 @@ def live_of(endpoint: str, ledger: Ledger, server: ModelServer) -> Live | None:
         if taken.body["model"] == model and taken.body["tree_digest"] == digest
     ]
     sealed_at, checkpoint = max(sealed, default=(last.since, last.checkpoint))
+    told = provider.told(endpoint)
     return Live(
         model=model,
         checkpoint=checkpoint,
         sealed_at=sealed_at,
         tree_digest=digest,
-        told_digest=told_digest(server, endpoint),
+        told_digest=None if told is None else told.tree_digest,
     )
 
 
@@ -156,20 +149,21 @@ def deliver_endpoint(
     without_server = promotion(candidate, entry, None)
     if entry is None or (without_server.waits_for is None and not without_server.deploy):
         seconds = time.monotonic() - begun
-        return Delivered(candidate, version, without_server, entry, None, None, 0.0, None, seconds)
-    url = serving.model_server.infer_url(entry.endpoint)
+        return Delivered(candidate, version, without_server, entry, None, None, None, seconds)
+    url = serving.provider.answering(entry.endpoint).infer_url
     with serving.ledger.lock(f"endpoint/{entry.endpoint}", LOCK_TIMEOUT_S):
-        live = live_of(entry.endpoint, serving.ledger, serving.model_server)
+        live = live_of(entry.endpoint, serving.ledger, serving.provider)
         standing = standing_of(serving.ledger, entry.endpoint, candidate.model)
         decision = promotion(candidate, entry, live, standing)
         progress(f"endpoint {entry.endpoint}: {decision.outcome}: {decision.reason}")
         if not decision.deploy:
             record_wait(serving.ledger, entry.endpoint, candidate, version, decision, dagster_run)
             seconds = time.monotonic() - begun
-            return Delivered(candidate, version, decision, entry, url, None, 0.0, None, seconds)
+            return Delivered(candidate, version, decision, entry, url, None, None, seconds)
         gating = Gating(entry, serving_file.parent, candidate, version, live, dagster_run)
-        gate_of = gated(gating, serving, progress)
-        served = serve(candidate, version, entry.endpoint, serving, gate_of, dagster_run, progress)
+        gate = candidate_gate(gating, serving.provider, serving.ledger, progress)
+        intended = intended_of(candidate, version, entry.endpoint, entry, dagster_run)
+        served = serve(intended, serving, gate, progress)
     seconds = time.monotonic() - begun
     return Delivered(candidate, version, decision, entry, url, *served, seconds)
 
@@ -197,79 +191,58 @@ def record_wait(  # noqa: PLR0917 - all of them are the fact
         )
 
 
-GateOf = Callable[[Path], Gate]
-
-
-def gated(gating: Gating, serving: Serving, progress: Callable[[str], None]) -> GateOf:
-    """Return what gives the gate that tries a candidate fetched to a directory."""
-    server, ledger = serving.model_server, serving.ledger
-    return lambda directory: candidate_gate(gating, server, ledger, directory, progress)
-
-
-def ungated(reason: str) -> GateOf:
-    """Return what gives a gate that asks nothing, and says why."""
-    report = not_asked(reason)
-    return lambda _: lambda _: report
-
-
-def serve(  # noqa: PLR0917 - all of them say what is served
+def intended_of(
     candidate: Candidate,
     version: str,
     endpoint: str,
-    serving: Serving,
-    gate_of: GateOf,
+    entry: ServedModel | None,
     dagster_run: str | None,
+) -> Intended:
+    """Return what `endpoint` is to serve, once it was decided that it is `candidate`."""
+    return Intended(
+        endpoint=endpoint,
+        model=candidate.model,
+        version=version,
+        format=candidate.format,
+        tree_digest=candidate.tree_digest,
+        checkpoint=candidate.checkpoint,
+        entry=entry,
+        dagster_run=dagster_run,
+    )
+
+
+def ungated(reason: str) -> Gate:
+    """Return a gate that asks nothing, and says why."""
+    report = not_asked(reason)
+    return lambda _candidate, _directory: report
+
+
+def serve(
+    intended: Intended,
+    serving: Serving,
+    gate: Gate,
     progress: Callable[[str], None],
     before_recording: Callable[[], object] = lambda: None,
-) -> tuple[Swap, float, Fact]:
-    """Fetch, verify, gate, swap, confirm and record; the caller holds the lock and decided.
+) -> tuple[Swap, Fact]:
+    """Gate, swap, confirm and record; the caller holds the lock and decided.
 
     `before_recording` writes down why, once the endpoint serves and before the deployment is
     recorded: killed between the two, what was decided is known and the rest is concluded from it.
     """
-    swap, fetch_s = _deploy(candidate, version, endpoint, serving, gate_of, progress)
+    swap = serving.provider.ensure_served(intended, gate, progress)
+    serving.mlflow.set_alias(intended.model, f"live-{intended.endpoint}", intended.version)
     before_recording()
     fact = facts.record_deployment(
         serving.ledger,
-        endpoint=endpoint,
-        model=candidate.model,
-        version=version,
-        tree_digest=candidate.tree_digest,
-        checkpoint=candidate.checkpoint,
-        server=serving.model_server.url,
-        dagster_run=dagster_run,
+        endpoint=intended.endpoint,
+        model=intended.model,
+        version=intended.version,
+        tree_digest=intended.tree_digest,
+        checkpoint=intended.checkpoint,
+        server=serving.provider.address,
+        dagster_run=intended.dagster_run,
     )
-    return swap, fetch_s, fact
-
-
-def _deploy(  # noqa: PLR0917 - all of them say what is served
-    candidate: Candidate,
-    version: str,
-    endpoint: str,
-    serving: Serving,
-    gate_of: GateOf,
-    progress: Callable[[str], None],
-) -> tuple[Swap, float]:
-    """Fetch, gate, swap and confirm; the deployment is recorded by the caller, after all this."""
-    into = serving.served / endpoint
-    prefix = copy_prefix(candidate.model, candidate.tree_digest)
-    copy = fetch_copy(serving.store, prefix, candidate.tree_digest, into, progress)
-    wanted = Wanted(
-        endpoint=endpoint,
-        model=candidate.model,
-        version=version,
-        tree_digest=candidate.tree_digest,
-        checkpoint=candidate.checkpoint,
-        directory=copy.directory,
-    )
-    gate = gate_of(copy.directory)
-    swap = ensure_served(serving.model_server, serving.repository, wanted, progress, gate)
-    serving.mlflow.set_alias(candidate.model, f"live-{endpoint}", version)
-    if swap.changed:
-        keep = {candidate.tree_digest} | ({swap.previous_digest} if swap.previous_digest else set())
-        for name in remove_copies_but(into, keep):
-            progress(f"removed the older copy {name}")
-    return swap, copy.seconds
+    return swap, fact
 
 
 @dg.asset(
@@ -292,12 +265,11 @@ def _deploy(  # noqa: PLR0917 - all of them say what is served
         )
     ],
 )
-def endpoint(  # noqa: PLR0917 - the connections of a delivery
+def endpoint(
     context: dg.AssetExecutionContext,
     estate: dg.ResourceParam[AppliedEstate],
-    reader_store: dg.ResourceParam[ObjectStore],
+    provider: dg.ResourceParam[Provider],
     mlflow: dg.ResourceParam[Mlflow],
-    model_server: dg.ResourceParam[ModelServer],
     ledger: dg.ResourceParam[Ledger],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The endpoint that answers with the model's latest sealed checkpoint.
@@ -307,14 +279,7 @@ def endpoint(  # noqa: PLR0917 - the connections of a delivery
     `outcome` and `reason` say why: a later one is live, it waits for a person (alias, approval,
     resume), the model has no entry in the serving file, or its format cannot be served here.
     """
-    serving = Serving(
-        model_server=model_server,
-        store=reader_store,
-        mlflow=mlflow,
-        ledger=ledger,
-        served=estate.served,
-        repository=estate.model_repository,
-    )
+    serving = Serving(provider, mlflow, ledger)
     with only_transient_errors_retry():
         try:
             delivered = deliver_endpoint(
@@ -348,7 +313,6 @@ def delivered_metadata(delivered: Delivered, mlflow: Mlflow) -> dict[str, dg.Met
         ids.SEALED_AT: dg.MetadataValue.text(candidate.sealed_at),
         "version": dg.MetadataValue.url(mlflow.version_url(candidate.model, delivered.version)),
         "seconds": dg.MetadataValue.float(round(delivered.seconds, 3)),
-        "fetch_seconds": dg.MetadataValue.float(round(delivered.fetch_s, 3)),
     }
     if delivered.entry is not None:
         shown[ids.ENDPOINT] = dg.MetadataValue.text(delivered.entry.endpoint)
@@ -359,6 +323,7 @@ def delivered_metadata(delivered: Delivered, mlflow: Mlflow) -> dict[str, dg.Met
     if swap is not None:
         shown["previous_digest"] = dg.MetadataValue.text(swap.previous_digest or "none")
         shown["first_request"] = dg.MetadataValue.text(swap.smoke)
+        shown["fetch_seconds"] = dg.MetadataValue.float(round(swap.fetch_s, 3))
         shown["candidate_seconds"] = dg.MetadataValue.float(round(swap.candidate_s, 3))
         shown["swap_seconds"] = dg.MetadataValue.float(round(swap.swap_s, 3))
     if delivered.fact is not None:

@@ -1,6 +1,6 @@
 """The gate of one delivery: which gates are asked, against what, and what is remembered of it.
 
-`candidate_gate` gives `ensure_served` the function that it calls between loading and swapping. The
+`candidate_gate` gives a provider the function that it calls between loading and swapping. The
 gates themselves stand in `gates.py`. The report is recorded as a fact before anything is swapped,
 whichever way it ended.
 """
@@ -20,10 +20,8 @@ from platform_assets.serving.gate_report import (
 )
 from platform_assets.serving.gates import Tried, gate_plan, run_gates
 from platform_assets.serving.promotion import Candidate, Live
+from platform_assets.serving.provider import Answering, Gate, Provider
 from platform_assets.spec.serving import ServedModel
-from resources.model_server import ModelServer
-
-Gate = Callable[[str], GateReport]
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,11 @@ class Gating:
 
 def candidate_gate(
     gating: Gating,
-    server: ModelServer,
+    provider: Provider,
     ledger: Ledger,
-    directory: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Gate:
-    """Return the function that tries the candidate, fetched to `directory`, under a given name.
+    """Return the function that tries the loaded candidate.
 
     It returns the report, or raises `GateFailed` with it. What the ledger says is live already is
     only restored: a server that lost it shall have it back without being asked again.
@@ -55,19 +52,19 @@ def candidate_gate(
     """
     entry, candidate, live = gating.entry, gating.candidate, gating.live
     if entry.gates is None:
-        return lambda _: _recorded(no_gates_declared(), gating, ledger)
+        return lambda _candidate, _directory: _recorded(no_gates_declared(), gating, ledger)
     ours = live is not None and live.model == candidate.model
     if live is not None and ours and live.tree_digest == candidate.tree_digest:
         report = not_asked("these bytes were deployed before, and are only restored")
-        return lambda _: report
+        return lambda _candidate, _directory: report
     plan = gate_plan(entry.gates, gating.folder)
     told = live is not None and live.told_digest == live.tree_digest
     recorded = training_metrics(candidate.checkpoint, ledger)
-    compared = entry.endpoint if ours and told else None
+    compared = provider.answering(entry.endpoint) if ours and told else None
 
-    def gate(name: str) -> GateReport:
-        tried = Tried(name, directory, recorded, compared)
-        report = _recorded(run_gates(server, plan, tried, progress), gating, ledger)
+    def gate(candidate: Answering, directory: Path | None) -> GateReport:
+        tried = Tried(candidate, directory, recorded, compared)
+        report = _recorded(run_gates(plan, tried, progress), gating, ledger)
         if not report.passed:
             raise GateFailed(_refusal(report, gating), report)
         return report

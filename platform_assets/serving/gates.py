@@ -33,6 +33,7 @@ from platform_assets.serving.gate_verdicts import (
     requirement_results,
     smoke_result,
 )
+from platform_assets.serving.provider import Answering
 from platform_assets.serving.requirements import (
     RequirementsUnreadable,
     compared_requirements,
@@ -43,7 +44,6 @@ from platform_assets.serving.smoke_request import smoke_request
 from platform_assets.spec.gates import EvaluationGate, Gates, LoadGate, RequirementsGate, SmokeGate
 from resources.model_server import (
     ModelNotFound,
-    ModelServer,
     ModelServerRefused,
     ModelServerTimedOut,
     ModelServerUnavailable,
@@ -74,15 +74,15 @@ class GatePlan:
 
 @dataclass(frozen=True)
 class Tried:
-    """A loaded candidate: its name on the server, its copy, training's metrics.
+    """A loaded candidate, its copy on this machine (None: there is none), training's metrics.
 
-    `live` is the name to compare with, None where there is nothing to compare with.
+    `live` is what it is compared with, None where there is nothing to compare with.
     """
 
-    name: str
-    directory: Path
+    candidate: Answering
+    directory: Path | None
     recorded: Mapping[str, float]
-    live: str | None
+    live: Answering | None
 
 
 def gate_plan(gates: Gates, folder: Path) -> GatePlan:
@@ -100,7 +100,6 @@ def gate_plan(gates: Gates, folder: Path) -> GatePlan:
 
 
 def run_gates(
-    server: ModelServer,
     plan: GatePlan,
     tried: Tried,
     progress: Callable[[str], None] = lambda _: None,
@@ -112,7 +111,7 @@ def run_gates(
     """
     begun = time.monotonic()
     results = _requirements(plan.gates.requirements, tried.directory)
-    asker = _Asker(server, tried.name, plan.gates.timeout_s)
+    asker = _Asker(tried.candidate, plan.gates.timeout_s)
     if plan.gates.smoke is not None and plan.smoke is not None:
         results.append(_smoke(asker, plan.gates.smoke, plan.smoke.rows))
     if plan.gates.load is not None:
@@ -133,24 +132,23 @@ def run_gates(
 class _Asker:
     """Asks one model, and tells what is the model's fault from what is the server's."""
 
-    server: ModelServer
-    name: str
+    asked: Answering
     timeout_s: float
 
     def metadata(self) -> dict[str, Any]:
         try:
-            return self.server.metadata(self.name)
+            return self.asked.server.metadata(self.asked.name)
         except ModelNotFound as error:
             raise self._forgotten() from error
 
     def ask(self, request: Mapping[str, Any]) -> Answer:
         begun = time.monotonic()
         try:
-            outputs = self.server.infer(self.name, request, timeout_s=self.timeout_s)
+            outputs = self.asked.server.infer(self.asked.name, request, timeout_s=self.timeout_s)
         except ModelNotFound as error:
             raise self._forgotten() from error
         except ModelServerTimedOut as late:
-            if not self.server.ready():
+            if not self.asked.server.ready():
                 raise
             return Answer(time.monotonic() - begun, None, str(late))
         except ModelServerRefused as refusal:
@@ -159,13 +157,15 @@ class _Asker:
 
     def _forgotten(self) -> ModelServerUnavailable:
         message = (
-            f"model {self.name} at {self.server.url} is gone while its gates are tried: the server "
-            "was restarted; it is tried again"
+            f"model {self.asked.name} at {self.asked.server.url} is gone while its gates are "
+            "tried: the server was restarted; it is tried again"
         )
         return ModelServerUnavailable(message)
 
 
-def _requirements(rules: RequirementsGate, directory: Path) -> list[GateResult]:
+def _requirements(rules: RequirementsGate, directory: Path | None) -> list[GateResult]:
+    if directory is None:
+        return []  # what the server has is not known on this machine
     try:
         logged = logged_requirements(directory)
     except RequirementsUnreadable as error:
@@ -242,7 +242,7 @@ def _evaluation(
     live, words = None, "nothing of this model is live to compare with"
     if gate.not_worse_than_live_by is not None and tried.live is not None:
         try:
-            live = _metric(_Asker(asker.server, tried.live, asker.timeout_s), gate, rows)
+            live = _metric(_Asker(tried.live, asker.timeout_s), gate, rows)
         except _NoValue as without:
             words = f"the live version cannot be compared with: {without}"
     recorded = tried.recorded.get(gate.recorded_as or gate.metric)

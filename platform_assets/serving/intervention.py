@@ -10,15 +10,15 @@ from platform_assets.lineage.interventions import UNKNOWN
 from platform_assets.models.partition import LOCK_TIMEOUT_S
 from platform_assets.serving.endpoint import (
     Delivered,
-    GateOf,
     Serving,
-    gated,
+    intended_of,
     live_of,
     serve,
     ungated,
 )
-from platform_assets.serving.gated_delivery import Gating
+from platform_assets.serving.gated_delivery import Gating, candidate_gate
 from platform_assets.serving.promotion import Candidate, Decision, Live, Standing
+from platform_assets.serving.provider import Gate
 from platform_assets.serving.standing import standing_of
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.serving import ServedModel, read_serving
@@ -69,7 +69,7 @@ class Intervention:
 
     def live(self, endpoint: str) -> Live | None:
         """Return what is deployed by the ledger, with what the server tells of it."""
-        return live_of(endpoint, self.serving.ledger, self.serving.model_server)
+        return live_of(endpoint, self.serving.ledger, self.serving.provider)
 
     def standing(self, endpoint: str, model: str) -> Standing:
         """Return what people decided about the endpoint before."""
@@ -91,27 +91,25 @@ class Intervention:
         before, for a person who rolls back is in a hurry and knows it.
         """
         entry = self.entry(endpoint)
+        ours = entry if entry is not None and entry.model == candidate.model else None
         served = serve(
-            candidate,
-            version,
-            endpoint,
+            intended_of(candidate, version, endpoint, ours, self.dagster_run),
             self.serving,
-            self._gate_of(candidate, version, None if served_before else entry),
-            self.dagster_run,
+            self._gate(candidate, version, None if served_before else ours),
             self.progress,
             before_recording,
         )
         seconds = time.monotonic() - self.begun
-        url = self.serving.model_server.infer_url(endpoint)
+        url = self.serving.provider.answering(endpoint).infer_url
         return Delivered(candidate, version, decision, entry, url, *served, seconds)
 
-    def _gate_of(self, candidate: Candidate, version: str, entry: ServedModel | None) -> GateOf:
-        if entry is None or entry.model != candidate.model:
+    def _gate(self, candidate: Candidate, version: str, entry: ServedModel | None) -> Gate:
+        if entry is None:
             return ungated("a person put back a version that served here before")
         live = self.live(entry.endpoint)
         folder = self.serving_file.parent
         gating = Gating(entry, folder, candidate, version, live, self.dagster_run)
-        return gated(gating, self.serving, self.progress)
+        return candidate_gate(gating, self.serving.provider, self.serving.ledger, self.progress)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ APPROVE: Final = "approve_version"
 PROMOTE: Final = "promote_version"
 
 Values = Mapping[str, Any]
-_RESOURCES = {"estate", "reader_store", "mlflow", "model_server", "ledger"}
+_RESOURCES = {"estate", "provider", "mlflow", "ledger"}
 _ENDPOINT = {"endpoint": dg.Field(str, description="The endpoint's name.")}
 _BY = {"by": dg.Field(str, default_value=UNKNOWN, description="Who asks for it.")}
 _REASON = {"reason": dg.Field(str, default_value="", description="Why, in a person's words.")}
@@ -48,14 +48,7 @@ def run_config(job: str, values: Values) -> dict[str, Any]:
 def _asked(context: dg.OpExecutionContext) -> Intervention:
     resources, run = context.resources, context.run
     return Intervention(
-        serving=Serving(
-            model_server=resources.model_server,
-            store=resources.reader_store,
-            mlflow=resources.mlflow,
-            ledger=resources.ledger,
-            served=resources.estate.served,
-            repository=resources.estate.model_repository,
-        ),
+        serving=Serving(resources.provider, resources.mlflow, resources.ledger),
         serving_file=resources.estate.serving_file,
         request=run.root_run_id or run.run_id,
         by=str(context.op_config.get("by", UNKNOWN)),

@@ -14,12 +14,11 @@ from typing import Any
 import dagster as dg
 
 from platform_assets import keys
-from platform_assets.lineage import ids
 from platform_assets.lineage.deployments import Deployment, deployed, open_deployments, withdrawn
 from platform_assets.lineage.ledger import Ledger, LockTimeout
-from platform_assets.serving.mlserver_endpoint import CANDIDATE, digest_of
+from platform_assets.serving.provider import CANDIDATE, Provider, Told
 from platform_assets.serving.standing import notes
-from resources.model_server import ModelNotFound, ModelServer, ModelServerUnavailable
+from resources.model_server import ModelServerUnavailable
 
 _SECOND_LOOK_S = 30.0
 
@@ -51,9 +50,9 @@ class LiveEndpoint:
 
 
 def observe_live(
-    server: ModelServer, ledger: Ledger, configured: Iterable[str] = ()
+    provider: Provider, ledger: Ledger, configured: Iterable[str] = ()
 ) -> list[LiveEndpoint]:
-    """Ask the server for every endpoint of the ledger, of the server and of `configured`.
+    """Ask the provider for every endpoint of the ledger, of its own and of `configured`.
 
     A deployment that is under way is waited for, so that its swap is not taken for a difference.
 
@@ -61,56 +60,48 @@ def observe_live(
         ModelServerUnavailable: the server cannot be asked; nothing is known then.
         LedgerUnreachable: the ledger cannot be asked.
     """
-    served = {str(model["name"]) for model in server.index() if model.get("state") == "READY"}
     expected = open_deployments(ledger)
-    names = {name for name in served if not name.endswith(CANDIDATE)}
+    names = {name for name in provider.served_names() if not name.endswith(CANDIDATE)}
     return [
-        _observed(server, ledger, name, expected.get(name))
+        _observed(provider, ledger, name, expected.get(name))
         for name in sorted(names | expected.keys() | set(configured))
     ]
 
 
 def _observed(
-    server: ModelServer, ledger: Ledger, name: str, last: Deployment | None
+    provider: Provider, ledger: Ledger, name: str, last: Deployment | None
 ) -> LiveEndpoint:
-    first = _compared(server, ledger, name, last)
+    first = _compared(provider, ledger, name, last)
     if first.agrees:
         return first
     try:
         with ledger.lock(f"endpoint/{name}", _SECOND_LOOK_S):
-            return _compared(server, ledger, name, deployed(ledger, name))
+            return _compared(provider, ledger, name, deployed(ledger, name))
     except LockTimeout:
         return first
 
 
 def _compared(
-    server: ModelServer, ledger: Ledger, name: str, last: Deployment | None
+    provider: Provider, ledger: Ledger, name: str, last: Deployment | None
 ) -> LiveEndpoint:
-    try:
-        metadata = server.metadata(name)
-    except ModelNotFound:
-        metadata = None
-    served = None if metadata is None else digest_of(metadata)
-    shown = (metadata or {}).get("parameters") or {}
+    told = provider.told(name)
+    served = None if told is None else told.tree_digest
+    shown = told or Told("")
     expected = None if last is None else last.tree_digest
     ended = withdrawn(ledger, name)
     return LiveEndpoint(
         endpoint=name,
-        url=server.infer_url(name),
+        url=provider.answering(name).infer_url,
         served_digest=served,
         expected_digest=expected,
         agrees=served == expected,
-        model=last.model if last else _text(shown.get(ids.MODEL)),
-        version=last.version if last else _text(shown.get(ids.VERSION)),
-        checkpoint=last.checkpoint if last else _text(shown.get(ids.CHECKPOINT)),
+        model=last.model if last else shown.model,
+        version=last.version if last else shown.version,
+        checkpoint=last.checkpoint if last else shown.checkpoint,
         since=None if last is None else last.since,
         reason=_reason(served, expected, None if ended is None else ended.valid_from),
         notes=notes(ledger, name),
     )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _reason(served: str | None, expected: str | None, deleted_at: str | None) -> str:
@@ -178,10 +169,10 @@ def observation_metadata(observed: list[LiveEndpoint]) -> dict[str, Any]:
 
 
 def _observe(
-    model_server: dg.ResourceParam[ModelServer], ledger: dg.ResourceParam[Ledger]
+    provider: dg.ResourceParam[Provider], ledger: dg.ResourceParam[Ledger]
 ) -> Iterator[dg.ObserveResult]:
     try:
-        observed = observe_live(model_server, ledger)
+        observed = observe_live(provider, ledger)
     except ModelServerUnavailable as error:
         raise dg.Failure(f"cannot tell what is served: {error}") from error
     yield dg.ObserveResult(
@@ -214,11 +205,11 @@ with warnings.catch_warnings():
     description="Every endpoint serves exactly the digest of its last deployment in the ledger.",
 )
 def agree_with_ledger(
-    model_server: dg.ResourceParam[ModelServer], ledger: dg.ResourceParam[Ledger]
+    provider: dg.ResourceParam[Provider], ledger: dg.ResourceParam[Ledger]
 ) -> dg.AssetCheckResult:
     """Ask server and ledger now, and compare."""
     try:
-        observed = observe_live(model_server, ledger)
+        observed = observe_live(provider, ledger)
     except ModelServerUnavailable as error:
         raise dg.Failure(f"cannot tell what is served: {error}") from error
     differing = [one for one in observed if not one.agrees]

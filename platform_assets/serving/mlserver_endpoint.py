@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from platform_assets.lineage import ids
 from platform_assets.serving.gate_report import GateReport
+from platform_assets.serving.provider import CANDIDATE, Swap
 from platform_assets.serving.smoke_request import smoke_request
 from platform_assets.spec.errors import AiHowError
 from resources.model_server import (
@@ -31,7 +32,6 @@ from resources.model_server import (
 
 RUNTIME: Final = "platform_assets.serving.verified_runtime.VerifiedMlflowRuntime"
 SETTINGS: Final = "model-settings.json"
-CANDIDATE: Final = ".candidate"  # no endpoint's name holds a dot
 
 
 class CandidateRefused(AiHowError):
@@ -52,18 +52,6 @@ class Wanted:
     tree_digest: str
     checkpoint: str
     directory: Path
-
-
-@dataclass(frozen=True)
-class Swap:
-    """What was done; `changed` is False where the server served exactly this already."""
-
-    changed: bool
-    previous_digest: str | None
-    smoke: str
-    candidate_s: float
-    swap_s: float
-    gates: GateReport | None = None
 
 
 def told_digest(server: ModelServer, name: str) -> str | None:

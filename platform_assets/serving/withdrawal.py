@@ -4,13 +4,9 @@ It comes back by a checkpoint that is sealed after it was deleted, by a move of 
 `ai-how endpoint rollback NAME --to VERSION`.
 """
 
-import shutil
-from pathlib import Path
-
 from platform_assets.lineage import facts
 from platform_assets.lineage.deployments import deployed, history
 from platform_assets.serving.intervention import Done, EndpointUnknown, Intervention
-from platform_assets.serving.mlserver_endpoint import remove_candidate
 from platform_assets.spec.errors import AiHowError
 
 
@@ -19,7 +15,7 @@ class NotConfirmed(AiHowError):
 
 
 def delete(asked: Intervention, endpoint: str, confirm: str, reason: str) -> Done:
-    """Unload the endpoint, remove its files and its alias, record the withdrawal.
+    """Withdraw the endpoint, remove its alias, record it.
 
     Idempotent and safe to kill anywhere: the next call concludes.
 
@@ -39,13 +35,9 @@ def delete(asked: Intervention, endpoint: str, confirm: str, reason: str) -> Don
         if not past:
             message = f"endpoint {endpoint!r}: nothing was ever deployed there; nothing to delete"
             raise EndpointUnknown(message)
-        # The settings first: a server that restarts in between must not load them.
-        _remove(serving.repository / endpoint)
-        remove_candidate(serving.model_server, serving.repository, endpoint)
-        serving.model_server.unload(endpoint)
+        serving.provider.withdraw(endpoint)
         for model in sorted({one.model for one in past}):
             serving.mlflow.delete_alias(model, f"live-{endpoint}")
-        _remove(serving.served / endpoint)
         facts.record_withdrawal(
             serving.ledger,
             endpoint=endpoint,
@@ -59,8 +51,3 @@ def delete(asked: Intervention, endpoint: str, confirm: str, reason: str) -> Don
     if open_one is None:
         return Done(f"endpoint {endpoint} was deleted before; nothing was left of it")
     return Done(f"endpoint {endpoint} is deleted; version {open_one.version} stays registered")
-
-
-def _remove(directory: Path) -> None:
-    if directory.is_dir():
-        shutil.rmtree(directory)

@@ -14,6 +14,7 @@ from platform_assets.models.checkpoint_directory import judge_checkpoint
 from platform_assets.models.published_copy import deliver_copy
 from platform_assets.models.registered_version import deliver_version
 from platform_assets.serving.endpoint import Serving
+from platform_assets.serving.mlserver_provider import MlserverProvider
 from platform_assets.spec.applied import AppliedEstate
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
@@ -101,9 +102,9 @@ class Platform:
         seeded: dict[str, Any] = {} if make is huggingface_checkpoint else {"seed": seed}
         directory = make(root, model, run, **seeded)
         judged = judge_checkpoint(directory, root, None, datetime.now(UTC))
-        deliver_copy(judged, self.serving.store, self.serving.ledger, None, print)
+        deliver_copy(judged, self.serving.provider.store, self.serving.ledger, None, print)
         deliver_version(
-            judged.key, self.serving.store, self.serving.mlflow, self.serving.ledger, None
+            judged.key, self.serving.provider.store, self.serving.mlflow, self.serving.ledger, None
         )
         return judged.key
 
@@ -119,12 +120,6 @@ def delivering(  # noqa: PLR0917 - every part of a delivery
 ) -> Platform:
     models = {"digits": {"endpoint": "digits"}, "words": {"endpoint": "words"}}
     applied.serving_file.write_text(json.dumps({"models": models}))
-    serving = Serving(
-        model_server=server,
-        store=store,
-        mlflow=mlflow,
-        ledger=ledger,
-        served=applied.served,
-        repository=applied.model_repository,
-    )
+    provider = MlserverProvider(server, store, applied.served, applied.model_repository)
+    serving = Serving(provider, mlflow, ledger)
     return Platform(applied, serving, program)

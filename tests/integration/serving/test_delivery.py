@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -44,7 +45,7 @@ def deliver(platform: Platform, key: str) -> Delivered:
 
 
 def digits(platform: Platform) -> LiveEndpoint:
-    observed = observe_live(platform.serving.model_server, platform.serving.ledger)
+    observed = observe_live(platform.serving.provider, platform.serving.ledger)
     (found,) = [one for one in observed if one.endpoint == "digits"]
     return found
 
@@ -95,7 +96,7 @@ def test_the_life_of_an_endpoint(delivering: Platform) -> None:
     assert digits(delivering).agrees
     assert deployments(delivering) == before
 
-    delivering.serving.model_server.unload("digits")
+    delivering.serving.provider.server.unload("digits")
     gone = digits(delivering)
     assert not gone.agrees
     assert gone.served_digest is None
@@ -114,7 +115,7 @@ def _swap_behind_our_back(platform: Platform, other: Delivered) -> None:
     changed["parameters"]["uri"] = str(platform.applied.served / "digits" / digest)
     changed["parameters"]["extra"] = {ids.VERSION: "99"}
     settings.write_text(json.dumps(changed))
-    platform.serving.model_server.load("digits")
+    platform.serving.provider.server.load("digits")
 
 
 def test_runs_at_once_for_one_checkpoint_make_one_deployment(delivering: Platform) -> None:
@@ -139,10 +140,10 @@ def test_a_swap_that_was_not_recorded_is_concluded(delivering: Platform) -> None
     serving = delivering.serving
     candidate, version = candidate_of(key, serving.ledger)
     prefix = copy_prefix("digits", candidate.tree_digest)
-    into = serving.served / "digits"
-    copy = fetch_copy(serving.store, prefix, candidate.tree_digest, into)
+    into = serving.provider.served / "digits"
+    copy = fetch_copy(serving.provider.store, prefix, candidate.tree_digest, into)
     wanted = Wanted("digits", "digits", version, candidate.tree_digest, key, copy.directory)
-    ensure_served(serving.model_server, serving.repository, wanted)
+    ensure_served(serving.provider.server, serving.provider.repository, wanted)
     assert not digits(delivering).agrees
 
     concluded = deliver(delivering, key)
@@ -165,7 +166,7 @@ def test_a_format_that_mlserver_cannot_serve_ends_registered(delivering: Platfor
     delivered = deliver(delivering, key)
     assert delivered.decision.outcome is Outcome.REGISTERED
     assert "format huggingface cannot be served here" in delivered.decision.reason
-    assert told_digest(delivering.serving.model_server, "words") is None
+    assert told_digest(delivering.serving.provider.server, "words") is None
 
 
 def test_a_checkpoint_that_was_not_registered_is_told(delivering: Platform) -> None:
@@ -181,7 +182,7 @@ def _somebody_loads_a_model(platform: Platform) -> None:
     write_in_one_step(
         repository / "stranger" / "model-settings.json", json.dumps(settings).encode()
     )
-    platform.serving.model_server.load("stranger")
+    platform.serving.provider.server.load("stranger")
 
 
 @pytest.fixture
@@ -190,20 +191,20 @@ def stranger(delivering: Platform) -> Iterator[None]:
     yield
     shutil.rmtree(delivering.applied.model_repository / "stranger")
     shutil.rmtree(delivering.applied.checkpoint_root / "digits" / "known")
-    delivering.serving.model_server.unload("stranger")
+    delivering.serving.provider.server.unload("stranger")
 
 
 @pytest.mark.usefixtures("stranger")
 def test_a_model_that_somebody_loaded_is_seen(delivering: Platform) -> None:
-    observed = observe_live(delivering.serving.model_server, delivering.serving.ledger)
+    observed = observe_live(delivering.serving.provider, delivering.serving.ledger)
     (seen,) = [one for one in observed if one.endpoint == "stranger"]
     assert not seen.agrees
     assert "the ledger knows no deployment" in seen.reason
 
 
 def test_a_declared_endpoint_without_deployment_is_shown(delivering: Platform) -> None:
-    server, ledger = delivering.serving.model_server, delivering.serving.ledger
-    (seen,) = [o for o in observe_live(server, ledger, {"words"}) if o.endpoint == "words"]
+    provider, ledger = delivering.serving.provider, delivering.serving.ledger
+    (seen,) = [o for o in observe_live(provider, ledger, {"words"}) if o.endpoint == "words"]
     assert seen.agrees
     assert seen.reason == "nothing was deployed yet"
 
@@ -212,7 +213,7 @@ def test_a_server_that_is_down_is_cannot_tell(delivering: Platform) -> None:
     down = ModelServer(f"http://127.0.0.1:{free_port()}")
     assert not down.ready()
     with pytest.raises(ModelServerUnavailable, match="is the model server running"):
-        observe_live(down, delivering.serving.ledger)
+        observe_live(replace(delivering.serving.provider, server=down), delivering.serving.ledger)
 
 
 @pytest.mark.usefixtures("stranger")
@@ -221,9 +222,8 @@ def test_the_assets_show_what_a_person_wants_to_see(delivering: Platform) -> Non
     serving = delivering.serving
     resources = {
         "estate": delivering.applied,
-        "reader_store": serving.store,
         "mlflow": serving.mlflow,
-        "model_server": serving.model_server,
+        "provider": serving.provider,
         "ledger": serving.ledger,
     }
     with dg.instance_for_test() as instance:
@@ -232,7 +232,7 @@ def test_the_assets_show_what_a_person_wants_to_see(delivering: Platform) -> Non
         (event,) = done.get_asset_materialization_events()
         shown = {name: value.value for name, value in event.materialization.metadata.items()}
         assert shown["outcome"] == "deployed"
-        assert shown["endpoint_url"] == serving.model_server.infer_url("digits")
+        assert shown["endpoint_url"] == serving.provider.server.infer_url("digits")
         assert shown[ids.CHECKPOINT] == key
         assert shown["first_request"] == "answered"
         assert len(str(shown[ids.TREE_DIGEST])) == 64

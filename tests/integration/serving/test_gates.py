@@ -102,7 +102,7 @@ def refused(platform: Platform, live: Delivered) -> Iterator[pytest.ExceptionInf
     before = len(platform.serving.ledger.facts(facts.DEPLOYMENT))
     with pytest.raises(GateFailed, match="what was live is untouched") as told:
         yield told
-    server = platform.serving.model_server
+    server = platform.serving.provider.server
     assert told_digest(server, ENDPOINT) == live.candidate.tree_digest
     assert told_digest(server, f"{ENDPOINT}.candidate") is None
     assert list(platform.applied.model_repository.glob("*.candidate")) == []
@@ -142,7 +142,7 @@ def test_a_mistrained_model_changes_not_one_answer_and_the_report_says_why(
 ) -> None:
     declare(delivering, OURS)
     key = delivering.registered("mistrained", seed=0, make=mistrained)
-    with Client(delivering.serving.model_server.infer_url(ENDPOINT)) as client:
+    with Client(delivering.serving.provider.server.infer_url(ENDPOINT)) as client:
         with refused(delivering, live) as told:
             deliver(delivering, key)
         after = len(client.answers)
@@ -276,9 +276,8 @@ def test_the_check_shows_the_table_and_the_failure_lasts(
     serving = delivering.serving
     resources = {
         "estate": delivering.applied,
-        "reader_store": serving.store,
         "mlflow": serving.mlflow,
-        "model_server": serving.model_server,
+        "provider": serving.provider,
         "ledger": serving.ledger,
     }
     definitions = dg.Definitions(
@@ -321,7 +320,7 @@ def test_what_the_server_lost_is_restored_without_being_asked_again(delivering: 
     fact = delivering.serving.ledger.latest(facts.DEPLOYMENT, ENDPOINT)
     assert fact is not None
     declare(delivering, {"load": {"requests": 5, "p50_ms": 0.001}})
-    delivering.serving.model_server.unload(ENDPOINT)
+    delivering.serving.provider.server.unload(ENDPOINT)
     restored = deliver(delivering, str(fact.body["checkpoint"]))
     assert restored.decision.deploy
     assert "only restored" in restored.gates.summary()

@@ -39,12 +39,12 @@ def asked(platform: Platform, request: str = "request", by: str = "ada") -> Inte
 
 
 def served(platform: Platform) -> str | None:
-    return told_digest(platform.serving.model_server, ENDPOINT)
+    return told_digest(platform.serving.provider.server, ENDPOINT)
 
 
 def shown(platform: Platform) -> LiveEndpoint:
-    server, ledger = platform.serving.model_server, platform.serving.ledger
-    (found,) = [one for one in observe_live(server, ledger, [ENDPOINT]) if one.endpoint == ENDPOINT]
+    observed = observe_live(platform.serving.provider, platform.serving.ledger, [ENDPOINT])
+    (found,) = [one for one in observed if one.endpoint == ENDPOINT]
     return found
 
 
@@ -105,7 +105,7 @@ def test_a_rollback_to_changed_bytes_is_refused(automatic: Platform) -> None:
     one = deliver(automatic, automatic.registered("one", seed=11))
     two = deliver(automatic, automatic.registered("two", seed=12))
     three = deliver(automatic, automatic.registered("three", seed=13))  # removes one's fetched copy
-    store = automatic.serving.store
+    store = automatic.serving.provider.store
     key = copy_prefix("digits", one.candidate.tree_digest) + "MLmodel"
     whole = store.get(key, 2**20)
     store.put(key, bytes([whole[0] ^ 1]) + whole[1:])
@@ -158,8 +158,8 @@ def test_a_deleted_endpoint_comes_back_only_by_what_is_sealed_later(automatic: P
     done = delete(asked(automatic), ENDPOINT, ENDPOINT, "not needed")
     assert f"version {live.version} stays registered" in done.sentence
     assert served(automatic) is None
-    assert not (serving.repository / ENDPOINT).exists()
-    assert not (serving.served / ENDPOINT).exists()
+    assert not (serving.provider.repository / ENDPOINT).exists()
+    assert not (serving.provider.served / ENDPOINT).exists()
     assert serving.mlflow.alias("digits", f"live-{ENDPOINT}") is None
     assert serving.mlflow.get_version("digits", live.version).version == live.version
     assert deployed(ledger, ENDPOINT) is None
@@ -336,9 +336,8 @@ def test_the_jobs_tell_what_they_did_and_who_is_unknown(automatic: Platform) -> 
     serving = automatic.serving
     resources = {
         "estate": automatic.applied,
-        "reader_store": serving.store,
         "mlflow": serving.mlflow,
-        "model_server": serving.model_server,
+        "provider": serving.provider,
         "ledger": serving.ledger,
     }
     definitions = dg.Definitions(assets=[endpoint], jobs=JOBS, resources=resources)

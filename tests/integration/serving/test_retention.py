@@ -1,6 +1,7 @@
 """Old versions and their copies go, and nothing else; killed anywhere, the next run goes on."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -45,9 +46,9 @@ def stock(delivering: Platform) -> SimpleNamespace:
         keys=keys,
         digests=[candidate_of(key, serving.ledger)[0].tree_digest for key in keys],
         of=Stock(
-            serving.store,
+            serving.provider.store,
             serving.mlflow,
-            serving.model_server,
+            serving.provider,
             serving.ledger,
             delivering.applied.serving_file,
         ),
@@ -93,7 +94,9 @@ def test_nothing_goes_while_what_is_live_cannot_be_told(stock) -> None:
     down = Stock(
         stock.of.store,
         stock.of.mlflow,
-        ModelServer(f"http://127.0.0.1:{free_port()}"),
+        replace(
+            stock.platform.serving.provider, server=ModelServer(f"http://127.0.0.1:{free_port()}")
+        ),
         stock.of.ledger,
         stock.of.serving_file,
     )
@@ -167,7 +170,7 @@ def test_killed_anywhere_it_goes_on_and_what_comes_back_is_published_anew(stock)
         dying = Stock(
             Dying(stock.of.store, left),  # type: ignore[arg-type]
             Dying(stock.of.mlflow, left),  # type: ignore[arg-type]
-            stock.of.model_server,
+            stock.of.provider,
             Dying(stock.of.ledger, left),  # type: ignore[arg-type]
             stock.of.serving_file,
         )
@@ -229,7 +232,7 @@ def test_the_job_removes_only_with_the_name_of_the_estate(stock) -> None:
         "estate": stock.platform.applied,
         "object_store": stock.of.store,
         "mlflow": stock.of.mlflow,
-        "model_server": stock.of.model_server,
+        "provider": stock.of.provider,
         "ledger": stock.of.ledger,
     }
 

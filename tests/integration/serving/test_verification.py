@@ -38,21 +38,14 @@ def live(delivering: Platform) -> SimpleNamespace:
     fact = serving.ledger.latest(facts.DEPLOYMENT, "digits")
     assert fact is not None
     digest = fact.body["tree_digest"]
-    places = Places(
-        serving.store,
-        serving.mlflow,
-        serving.model_server,
-        serving.ledger,
-        serving.served,
-        serving.repository,
-    )
+    places = Places(serving.provider.store, serving.mlflow, serving.provider, serving.ledger)
     return SimpleNamespace(
         key=key,
         digest=digest,
         places=places,
         prefix=copy_prefix("digits", digest),
         source=delivering.applied.checkpoint_root / "digits" / "verified",
-        fetched=serving.served / "digits" / digest,
+        fetched=serving.provider.served / "digits" / digest,
         version=fact.body["version"],
     )
 
@@ -230,11 +223,11 @@ def test_places_that_are_down_cannot_be_told(live) -> None:
 
 
 def test_a_model_that_is_not_served_any_more_is_named(live) -> None:
-    live.places.model_server.unload("digits")
+    live.places.provider.server.unload("digits")
     try:
         found = verified(live)
     finally:
-        live.places.model_server.load("digits")
+        live.places.provider.server.load("digits")
     assert {hop for hop, _ in told(found)} == {Hop.SERVER}
     assert found.differences[0].found == "none"
 
@@ -277,7 +270,7 @@ def test_the_checks_tell_dagster_and_record_only_what_is_new(live, delivering) -
         "estate": delivering.applied,
         "reader_store": live.places.store,
         "mlflow": live.places.mlflow,
-        "model_server": live.places.model_server,
+        "provider": live.places.provider,
         "ledger": live.places.ledger,
     }
     checks = dg.load_asset_checks_from_modules([live_verification])

@@ -1,4 +1,4 @@
-"""What an endpoint's pods are like: what the serving file may say, and what a mistake reads like."""
+"""What an endpoint's pods are like: what the serving file may say, and how a mistake reads."""
 
 from pathlib import Path
 
@@ -71,20 +71,26 @@ def test_a_number_of_replicas_is_fixed(tmp_path: Path) -> None:
         ("gpus: 0.5", "models.a.gpus: Input should be a valid integer, found 0.5"),
         (
             "replicas: 0",
-            "models.a.replicas: expected at least 1, found 0: without Knative nothing wakes an "
-            "endpoint",
+            (
+                "models.a.replicas: expected at least 1, found 0: without Knative nothing wakes an "
+                "endpoint"
+            ),
         ),
         (
             "replicas: two",
-            "models.a.replicas: expected a number, or a mapping {min: NUMBER, max: NUMBER}, found "
-            "'two'",
+            (
+                "models.a.replicas: expected a number, or a mapping {min: NUMBER, max: NUMBER}, "
+                "found 'two'"
+            ),
         ),
         ("replicas: {min: 1}", "or a mapping {min: NUMBER, max: NUMBER}, found {'min': 1}"),
         ("replicas: {min: 3, max: 2}", "expected min to max, at most 1000, found 3 to 2"),
         (
             "resources: {requests: {cpu: fast}}",
-            "models.a.resources.requests: cpu: expected a Kubernetes quantity as in 500m, 2 or "
-            "4Gi, found 'fast'",
+            (
+                "models.a.resources.requests: cpu: expected a Kubernetes quantity as in 500m, 2 or "
+                "4Gi, found 'fast'"
+            ),
         ),
         (
             "resources: {requests: {memory: 400m}}",
@@ -92,8 +98,10 @@ def test_a_number_of_replicas_is_fixed(tmp_path: Path) -> None:
         ),
         (
             "resources: {limits: {nvidia.com/gpu: 1}}",
-            "models.a.resources.limits: nvidia.com/gpu: GPUs are counted by the key gpus; remove "
-            "it, and write gpus: NUMBER",
+            (
+                "models.a.resources.limits: nvidia.com/gpu: GPUs are counted by the key gpus; "
+                "remove it, and write gpus: NUMBER"
+            ),
         ),
         (
             "resources: {requests: {ram: 1Gi}}",
@@ -118,8 +126,10 @@ def test_a_number_of_replicas_is_fixed(tmp_path: Path) -> None:
         ("node_selector: [a]", "expected a mapping of labels as in {disk: ssd}, found ['a']"),
         (
             "tolerations: [{key: a, effect: Never}]",
-            "models.a.tolerations.0.effect: expected one of NoSchedule, PreferNoSchedule, "
-            "NoExecute, found 'Never'",
+            (
+                "models.a.tolerations.0.effect: expected one of NoSchedule, PreferNoSchedule, "
+                "NoExecute, found 'Never'"
+            ),
         ),
         (
             "tolerations: [{key: a, operator: Exists, value: b}]",
@@ -134,8 +144,11 @@ def test_a_number_of_replicas_is_fixed(tmp_path: Path) -> None:
         ),
         (
             "rollout: {share: 10}",
-            "models.a.rollout.share: 10: KServe's standard mode sends no share of the requests to "
-            "a candidate, that needs a gateway, which is not supported; remove the key, or write 0",
+            (
+                "models.a.rollout.share: 10: KServe's standard mode sends no share of the requests "
+                "to a candidate, that needs a gateway, which is not supported; remove the key, or "
+                "write 0"
+            ),
         ),
         ("rollout: {without_spare: wait}", "Input should be 'refuse' or 'recreate', found 'wait'"),
         ("rollout: {spare: no}", "rollout.spare: unknown key; expected without_spare, share"),

@@ -152,7 +152,7 @@ def _predictor(entry: ServedPods, kserve: Kserve, version: Version, estate: str)
     pods = pods_of(entry, kserve)
     fixed = pods.replicas.is_fixed
     store = kserve.object_store
-    scaled = {} if fixed else {"maxReplicas": pods.replicas.max}
+    scaled: Manifest = {} if fixed else {"maxReplicas": pods.replicas.max}
     if not fixed and kserve.autoscaling.target_cpu_percent is not None:
         scaled |= {"scaleMetric": "cpu", "scaleTarget": kserve.autoscaling.target_cpu_percent}
     return {

@@ -4,10 +4,11 @@ The key `models` is a mapping from a model's name to its endpoint, the way it is
 (`automatic`, or `{alias: NAME}`), and optionally whether a person must approve each version
 (`approval`), the public keys of which one must have signed it (`signers`), the numeric `owners`
 whose checkpoints are taken, the names of the pickles that its checkpoints may hold
-(`allow_pickles`), what a candidate must pass (`gates`, see `gates.py`) and what is kept of it
-(`keep`, see `retention.py`). At the top may stand a `keep` for every model, and how often and how
-fast live models are read again (`rehash_days`, `rehash_mib_per_s`). Which servers carry the
-endpoints is the estate's business and stands elsewhere.
+(`allow_pickles`), what a candidate must pass (`gates`, see `gates.py`), what is kept of it
+(`keep`, see `retention.py`) and what its pods on Kubernetes are like (see `served_pods.py`). At the
+top may stand a `keep` for every model, and how often and how fast live models are read again
+(`rehash_days`, `rehash_mib_per_s`). Which servers carry the endpoints is the estate's business and
+stands elsewhere.
 """
 
 import re
@@ -23,6 +24,7 @@ from platform_assets.spec.gates import Gates
 from platform_assets.spec.names import NameRefused, checked_name
 from platform_assets.spec.once_loader import OnceLoader
 from platform_assets.spec.retention import Keep
+from platform_assets.spec.served_pods import ServedPods
 
 
 class ServingRefused(AiHowError):
@@ -93,7 +95,7 @@ def _is_person(name: object) -> bool:
     return isinstance(name, str) and bool(name.strip()) and name != "unknown"
 
 
-class ServedModel(BaseModel):
+class ServedModel(ServedPods):
     """One entry of the serving file: a model and the endpoint that answers for it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -243,7 +245,8 @@ def _known_keys(path: list[str]) -> str:
         for kind in [*found, *(get_args(found[0]) if found else ())]:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 shape = kind
-    return ", ".join(name for name in shape.model_fields if name != "model")
+    own_first = sorted(shape.model_fields, key=lambda name: name not in shape.__annotations__)
+    return ", ".join(name for name in own_first if name != "model")
 
 
 def _message(error: ValidationError) -> tuple[str, str]:

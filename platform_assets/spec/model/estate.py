@@ -76,7 +76,7 @@ class Host(Declared):
 
 
 class Placement(Declared):
-    """Where the stores stand between which models travel."""
+    """Where the stores stand between which models travel, and where models are served."""
 
     object_store: Literal["host", "cloud"] = "host"
     """Where the object store stands."""
@@ -84,6 +84,8 @@ class Placement(Declared):
     """Where MLflow's registry stands."""
     checkpoint_root: Literal["host", "hpc"] = "host"
     """Where the checkpoint root stands."""
+    serving: Literal["host", "kubernetes"] = "host"
+    """Whether MLServer beside Dagster serves models, or KServe on Kubernetes."""
 
 
 class Image(Declared):
@@ -191,7 +193,7 @@ class Estate(Declared):
     serving: str = "config/serving.yaml"
     """The file that says which model is served where."""
     placement: Placement = Placement()
-    """Where the stores stand between which models travel."""
+    """Where the stores stand between which models travel, and where models are served."""
     host: Host = Host()
     """The workstation."""
     gpus: Gpus | None = None

@@ -147,6 +147,8 @@ class Kubernetes(Declared):
 
     version: Version | None = None
     """Version of Kubernetes; absent: the newest that the other versions allow."""
+    kubeconfig: str | None = None
+    """File that says how to reach an existing cluster; absent: the one made of the machines."""
     kubespray: Version | None = None
     """Version of Kubespray; absent: the newest that is known."""
     operating_system: str | None = None

@@ -202,11 +202,37 @@ class ServingRuntime(Declared):
     """Its container image."""
 
 
+class KserveImages(Declared):
+    """Container images that this platform gives to KServe, named with their digests."""
+
+    manager: str | None = None
+    """KServe's manager, as in docker.io/kserve/kserve-controller@sha256:…."""
+    storage_container: str | None = None
+    """Our storage container, which verifies each byte of a model before a pod starts."""
+
+
+class PodObjectStore(Declared):
+    """The object store that holds models, as pods reach it."""
+
+    url: str
+    """Its URL, as in http://seaweedfs.mlops.svc:8333; 127.0.0.1 would be the pod itself."""
+    region: str = "us-east-1"
+    """Its region."""
+    secret: str = "ai-how-models"  # noqa: S105 - a name
+    """Name of the Secret with the reader's key, and of the service account of the pods."""
+
+
 class Kserve(Declared):
     """KServe."""
 
     enabled: bool = True
-    """Whether it is installed."""
+    """Whether there is one."""
+    managed: bool = True
+    """Whether this platform installs it and keeps it whole; false: the cluster's owner does."""
+    images: KserveImages = KserveImages()
+    """Container images that this platform gives to KServe."""
+    object_store: PodObjectStore | None = None
+    """The object store that holds models, as pods reach it."""
     version: Version | None = None
     """Its version."""
     namespace: str = "kserve"

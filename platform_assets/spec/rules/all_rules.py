@@ -20,6 +20,7 @@ from platform_assets.spec.rules.references import REFERENCE_RULES
 from platform_assets.spec.rules.security import SECURITY_RULES
 from platform_assets.spec.rules.services import SERVICE_RULES
 from platform_assets.spec.rules.serving import SERVING_RULES
+from platform_assets.spec.rules.serving_placement import SERVING_PLACEMENT_RULES
 from platform_assets.spec.rules.slurm import SLURM_RULES
 from platform_assets.spec.rules.storage import STORAGE_RULES
 from platform_assets.spec.rules.versions import VERSION_RULES
@@ -46,6 +47,7 @@ RULES: tuple[Rule, ...] = (
     *OBJECT_STORE_RULES,
     *SERVICE_RULES,
     *SERVING_RULES,
+    *SERVING_PLACEMENT_RULES,
     *INGRESS_RULES,
     *SECURITY_RULES,
     *VERSION_RULES,

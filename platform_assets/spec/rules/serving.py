@@ -78,8 +78,14 @@ def knative_missing(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
 
 
 def cert_manager_missing(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
-    """KServe is installed without cert-manager, which gives its webhooks their certificates."""
+    """KServe is installed without cert-manager, which gives its webhooks their certificates.
+
+    Where models are served on Kubernetes we give them ourselves; of a cluster whose owner provides
+    KServe it is not ours to say.
+    """
     found = _kserve(estate)
+    if estate.placement.serving == "kubernetes" or (found is not None and not found[1].managed):
+        return
     if found is not None and not found[0].kubernetes.cert_manager.enabled:
         yield Finding(
             "cert-manager-missing",

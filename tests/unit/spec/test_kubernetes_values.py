@@ -21,6 +21,11 @@ from platform_assets.spec.quantities import days_of, number_of
         ("500m", Fraction(1, 2)),
         ("0.5", Fraction(1, 2)),
         ("1k", Fraction(1000)),
+        ("1e3", Fraction(1000)),
+        ("1E-1", Fraction(1, 10)),
+        ("1E", Fraction(10**18)),
+        ("5u", Fraction(5, 10**6)),
+        ("5n", Fraction(5, 10**9)),
         ("1Ki", Fraction(1024)),
         ("1M", Fraction(10**6)),
         ("1.5Mi", Fraction(3, 2) * 2**20),
@@ -33,6 +38,12 @@ from platform_assets.spec.quantities import days_of, number_of
 )
 def test_a_quantity_is_a_number(text: str, number: Fraction) -> None:
     assert number_of(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "x", "1ki", "--1", "1e", "1 Gi", "e3"])
+def test_what_is_no_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a Kubernetes quantity"):
+        number_of(text)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ STOP_S = 10.0
 # form of host and port.
 ETCD_SOCKET = "unix://localhost:0"
 ETCD_PEER_SOCKET = "unix://localhost:1"
+# The kernel ends a process with the thread that started it, so this thread stays.
+_STARTER = ThreadPoolExecutor(1, "lab-starter")
 ADMINISTRATOR = "lab-administrator"
 _STARTS = 3  # a free port may be taken before it is used
 
@@ -225,7 +228,7 @@ class ApiServer:
             "--authorization-mode=Node,RBAC",
             "--allow-privileged=true",
             "--anonymous-auth=false",
-            "--shutdown-watch-termination-grace-period=0s",
+            "--shutdown-watch-termination-grace-period=1s",
         ]
         if ipaddress.ip_address(self.advertise_address).is_loopback:
             # No object Endpoints may hold a loopback address.
@@ -238,14 +241,15 @@ class ApiServer:
             message = f"{leash[0]}: expected it on PATH (package util-linux), found none"
             raise ApiServerFailed(message)
         with self._log(name).open("wb") as log:
-            return subprocess.Popen(
+            return _STARTER.submit(
+                subprocess.Popen,
                 [*leash, *self.enter, str(program(name)), *arguments],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-            )
+            ).result()
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"

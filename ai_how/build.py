@@ -6,10 +6,12 @@ definitions. Nothing is contacted; the connections open when they are first used
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from ai_how.estate_file import PROJECT
 from ai_how.executor import in_process_with_identity
 from platform_assets.audits import live_verification, retention_job
 from platform_assets.infrastructure import capacity_plan, gpu_inventory, host_facts
@@ -22,7 +24,7 @@ from platform_assets.services import object_store as object_store_service
 from platform_assets.serving import delivery_job, endpoint, intervention_jobs, live_endpoints
 from platform_assets.serving.mlserver_provider import MlserverProvider
 from platform_assets.serving.provider import Provider
-from platform_assets.spec.applied import AppliedEstate
+from platform_assets.spec.applied import AppliedEstate, NotApplied
 from resources.host import Host
 from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
@@ -54,8 +56,10 @@ class Connections:
 
     @property
     def provider(self) -> Provider:
-        """What carries endpoints."""
+        """What carries endpoints, as the estate places them."""
         estate = self.estate
+        if estate.serves_on_kubernetes:
+            return _kserve_provider(estate)
         return MlserverProvider(
             self.model_server, self.reader_store, estate.served, estate.model_repository
         )
@@ -77,6 +81,24 @@ def connections(applied: AppliedEstate) -> Connections:
         ledger=Ledger(applied.database_url("ledger_writer", "ledger")),
         host=Host(),
     )
+
+
+def _kserve_provider(applied: AppliedEstate) -> Provider:
+    """Return KServe on the cluster of the estate; the estate's rules see to it that there is one.
+
+    Imported here: it is needed where models are served on a cluster, and nowhere else.
+    """
+    from platform_assets.serving.kserve_provider import KserveProvider
+    from resources.kubernetes import Kubernetes
+
+    cloud = applied.estate.clusters.cloud
+    serving = cloud.mlops.serving if cloud is not None else None
+    kserve = serving.kserve if serving is not None else None
+    if cloud is None or kserve is None:
+        message = f"{applied.source}: placement.serving is kubernetes, but no kserve is declared"
+        raise NotApplied(message)
+    kubeconfig = PROJECT / Path(cloud.kubernetes.kubeconfig or "").expanduser()
+    return KserveProvider(Kubernetes(kubeconfig), kserve, applied.name, MODELS_BUCKET)
 
 
 def _resources(estate: AppliedEstate, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ not known here. Reference: Open Inference Protocol, "Inference Protocol REST" an
 "Model Repository Extension", as MLServer 1.7 speaks them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -45,14 +45,19 @@ class ModelServerRefused(ModelServerError):
 
 @dataclass(frozen=True)
 class ModelServer:
-    """A model server at `url`. Every call has a time limit; no connection is kept between calls."""
+    """A model server at `url`. Every call has a time limit; no connection is kept between calls.
+
+    `connected` gives the client of whoever stands before it, with trust and credentials.
+    """
 
     url: str
+    connected: Callable[[], httpx.Client] | None = None
 
     @cached_property
     def _client(self) -> httpx.Client:
+        if self.connected is not None:
+            return self.connected()
         return httpx.Client(
-            base_url=self.url,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             # A server that restarted has closed what it kept open.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
@@ -63,7 +68,7 @@ class ModelServer:
     def ready(self) -> bool:
         """Say whether the server answers and calls itself ready; no answer is no."""
         try:
-            return self._client.get("/v2/health/ready").status_code == HTTPStatus.OK
+            return self._client.get(self._at("/v2/health/ready")).status_code == HTTPStatus.OK
         except httpx.TransportError:
             return False
 
@@ -110,7 +115,10 @@ class ModelServer:
 
     def infer_url(self, name: str) -> str:
         """Return where model `name` answers inference requests."""
-        return f"{self.url.rstrip('/')}/v2/models/{quote(name, safe='')}/infer"
+        return self._at(f"/v2/models/{quote(name, safe='')}/infer")
+
+    def _at(self, path: str) -> str:
+        return self.url.rstrip("/") + path
 
     def _ask(
         self,
@@ -126,7 +134,7 @@ class ModelServer:
         try:
             answer = self._client.request(
                 method,
-                path,
+                self._at(path),
                 json=None if body is None else dict(body),
                 timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             )

@@ -21,6 +21,7 @@ from platform_assets.spec.applied import AppliedEstate
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.serving import read_serving
 from resources.errors import ResourceError
+from resources.kubernetes_errors import KubernetesUnavailable, WaitExpired
 from resources.mlflow import MlflowUnavailable
 from resources.model_server import ModelServerUnavailable
 from resources.object_store import StoreUnavailable
@@ -28,6 +29,7 @@ from resources.object_store import StoreUnavailable
 LOCK_TIMEOUT_S = 900.0
 TRANSIENT = "transient"
 TRANSIENT_ERRORS = (
+    KubernetesUnavailable,
     LedgerUnreachable,
     LockLost,
     LockTimeout,
@@ -35,6 +37,7 @@ TRANSIENT_ERRORS = (
     ModelServerUnavailable,
     SourceUnreadable,
     StoreUnavailable,
+    WaitExpired,
 )
 RETRY = dg.RetryPolicy(
     max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS

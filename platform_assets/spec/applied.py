@@ -57,6 +57,11 @@ class AppliedEstate(BaseModel):
         """The estate's name."""
         return str(self.declared["metadata"]["name"])
 
+    @property
+    def serves_on_kubernetes(self) -> bool:
+        """Whether KServe on a cluster serves models, not the model server of this machine."""
+        return (self.declared.get("placement") or {}).get("serving") == "kubernetes"
+
     @cached_property
     def estate(self) -> "Estate":
         """The declared estate. It is read when it is asked for: most processes need none of it."""

@@ -1,0 +1,243 @@
+"""Endpoints on KServe: an InferenceService each, behind a Service of ours that clients know.
+
+Manifests stand in `inference_service.py`, the plan of a rollout in `rollout.py`, its steps in
+`kserve_rollout.py`. Requests of ours travel through the API server, so that whoever has the
+kubeconfig can gate and verify from anywhere. What a pod serves, its storage container left in the
+pod's status after it compared every byte.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from platform_assets.lineage import ids
+from platform_assets.lineage.manifest import copy_prefix
+from platform_assets.lineage.verdict import Hop, HopResult, value_differences
+from platform_assets.lineage.verification import Expected
+from platform_assets.serving.gate_report import GateReport
+from platform_assets.serving.inference_service import (
+    API_VERSION,
+    KIND,
+    STORAGE_CONTAINER,
+    Version,
+    deployment_name,
+    inference_service,
+    inherited,
+    live_service_name,
+)
+from platform_assets.serving.kserve_cluster import Cluster, Seen, is_ready, pod_digest
+from platform_assets.serving.kserve_rollout import GONE_S, Rollout
+from platform_assets.serving.node_room import needs_of
+from platform_assets.serving.provider import CANDIDATE, Answering, Gate, Intended, Swap, Told
+from platform_assets.serving.rollout import Policy, Wanted, rollout_plan
+from platform_assets.spec.errors import AiHowError
+from platform_assets.spec.model.services import Kserve
+from platform_assets.spec.served_pods import Replicas, ServedPods
+from resources.kubernetes import Kubernetes
+from resources.kubernetes_errors import KubernetesError, ObjectMissing
+from resources.model_server import ModelServer
+
+_TELLS_NONE: Final = ""
+
+
+class KserveNotPrepared(AiHowError):
+    """The cluster lacks what endpoints of ours need."""
+
+
+@dataclass(frozen=True)
+class KserveProvider:
+    """KServe on one cluster; copies of models lie in `bucket`, `estate` marks what is ours."""
+
+    kubernetes: Kubernetes
+    kserve: Kserve
+    estate: str
+    bucket: str
+
+    @property
+    def _cluster(self) -> Cluster:
+        return Cluster(self.kubernetes, self.kserve.inference_services.namespace)
+
+    @property
+    def address(self) -> str:
+        """The API server and the namespace of the endpoints."""
+        return f"{self.kubernetes.url}/namespaces/{self._cluster.namespace}"
+
+    def answering(self, endpoint: str) -> Answering:
+        """Return the Service that clients know, through the API server."""
+        return self._at(live_service_name(endpoint), endpoint)
+
+    def _at(self, service: str, endpoint: str) -> Answering:
+        url = self.kubernetes.service_url(self._cluster.namespace, service)
+        return Answering(ModelServer(url, self.kubernetes.http), endpoint)
+
+    def served_names(self) -> set[str]:
+        """Return the InferenceServices of the namespace, and those that have a candidate.
+
+        Raises:
+            KubernetesUnavailable: the cluster cannot be asked; nothing is known then.
+        """
+        names = set()
+        for found in self.kubernetes.list(API_VERSION, KIND, self._cluster.namespace):
+            name = str(found["metadata"]["name"])
+            names |= {name, name + CANDIDATE} if found["spec"].get("canary") else {name}
+        return names
+
+    def told(self, name: str) -> Told | None:
+        """Return what every ready pod of an endpoint tells; pods that differ tell no digest."""
+        endpoint = name.removesuffix(CANDIDATE)
+        seen = self._cluster.seen(endpoint)
+        is_candidate = name != endpoint
+        predictor = seen.candidate if is_candidate else seen.serving
+        if predictor is None:
+            return None
+        ready = [pod for pod in seen.pods_of(str(predictor.get("name") or "")) if is_ready(pod)]
+        if not ready:
+            return None
+        digests = {pod_digest(pod) or _TELLS_NONE for pod in ready}
+        said = predictor.get("annotations") or {}
+        return Told(
+            digests.pop() if len(digests) == 1 else _TELLS_NONE,
+            model=said.get(ids.annotation_name(ids.MODEL)),
+            version=said.get(ids.annotation_name(ids.VERSION)),
+            checkpoint=said.get(ids.annotation_name(ids.CHECKPOINT)),
+        )
+
+    def ensure_served(
+        self, intended: Intended, gate: Gate, progress: Callable[[str], None]
+    ) -> Swap:
+        """Roll the version out as `rollout.py` plans it; killed anywhere, the next call concludes.
+
+        Raises:
+            KserveNotPrepared: the cluster lacks what endpoints need; nothing was touched.
+            RolloutRefused, PodsRefused, KubernetesError: see `kserve_rollout.py`.
+        """
+        begun = time.monotonic()
+        self._check_prepared()
+        entry = intended.entry or ServedPods()
+        version = self._version(intended)
+        wanted, recreated = (
+            inference_service(entry, self.kserve, version, estate=self.estate, recreate=again)
+            for again in (False, True)
+        )
+        cluster, predictor = self._cluster, wanted["spec"]["predictor"]
+        seen = cluster.seen(intended.endpoint)
+        told = self.told(intended.endpoint)
+        previous = None if told is None else told.tree_digest
+        current = cluster.current(seen, predictor)
+        plan = rollout_plan(
+            current,
+            Wanted(
+                predictor=version.predictor,
+                tree_digest=intended.tree_digest,
+                replicas=Replicas(
+                    min=predictor["minReplicas"],
+                    max=predictor.get("maxReplicas", predictor["minReplicas"]),
+                ),
+                needs=needs_of(predictor, cluster.runtime_of(predictor)),
+                inherited=inherited(seen.predictor, predictor) if seen.predictor else (),
+            ),
+            cluster.rooms(),
+            Policy(entry.rollout.without_spare, entry.rollout.share),
+        )
+        if not plan:
+            return Swap(False, previous, "served already", 0.0, 0.0)
+
+        def try_at(name: str) -> GateReport:
+            service = deployment_name(intended.endpoint, name)
+            return gate(self._at(service, intended.endpoint), None)
+
+        rollout = Rollout(
+            cluster=cluster,
+            endpoint=intended.endpoint,
+            estate=self.estate,
+            wanted=wanted,
+            recreated=recreated,
+            tree_digest=intended.tree_digest,
+            try_at=try_at,
+            progress=progress,
+        )
+        rollout.carry_out(plan, seen)
+        ended = time.monotonic()
+        gated = rollout.gated_at if rollout.report is not None else ended
+        smoke = "its gates were asked" if rollout.report is not None else "not asked"
+        return Swap(True, previous, smoke, gated - begun, ended - gated, rollout.report)
+
+    def _version(self, intended: Intended) -> Version:
+        prefix = copy_prefix(intended.model, intended.tree_digest)
+        return Version(
+            endpoint=intended.endpoint,
+            model=intended.model,
+            version=intended.version,
+            tree_digest=intended.tree_digest,
+            checkpoint=intended.checkpoint,
+            dagster_run=intended.dagster_run or "none",
+            storage_uri=f"s3://{self.bucket}/{prefix}",
+            format=cast("Literal['mlflow', 'huggingface']", intended.format),
+        )
+
+    def _check_prepared(self) -> None:
+        store = self.kserve.object_store
+        needed: list[tuple[str, str, str, str | None]] = [
+            ("serving.kserve.io/v1alpha1", "ClusterStorageContainer", STORAGE_CONTAINER, None)
+        ]
+        if store is not None:
+            needed.append(("v1", "ServiceAccount", store.secret, self._cluster.namespace))
+        for api_version, kind, name, namespace in needed:
+            try:
+                self.kubernetes.get(api_version, kind, name, namespace)
+            except ObjectMissing as missing:
+                message = (
+                    f"cluster at {self.kubernetes.url}: expected {kind} {name}, found none; "
+                    "materialize services/kserve, which makes it"
+                )
+                raise KserveNotPrepared(message) from missing
+
+    def withdraw(self, endpoint: str) -> None:
+        """Delete the stable Service first, so that no request is lost half-way, then the rest."""
+        namespace = self._cluster.namespace
+        self.kubernetes.delete("v1", "Service", live_service_name(endpoint), namespace)
+        self.kubernetes.delete(API_VERSION, KIND, endpoint, namespace, wait_s=GONE_S)
+
+    def named_by_fetched(self, expected: Expected) -> None:
+        """Pods fetch for themselves; no copy lies on this machine."""
+
+    def verify_server(self, expected: Expected) -> HopResult:
+        """Hold annotations, storage URI and every ready pod's digest against the ledger's."""
+        where = f"{self.address}/inferenceservices/{expected.endpoint}"
+        try:
+            seen = self._cluster.seen(expected.endpoint)
+        except KubernetesError as error:
+            return HopResult(hop=Hop.SERVER, where=where, unknown=str(error))
+        wanted, found = self._wanted_and_found(seen, expected)
+        differences = value_differences(Hop.SERVER, wanted, found)
+        return HopResult(hop=Hop.SERVER, where=where, differences=differences)
+
+    def _wanted_and_found(
+        self, seen: Seen, expected: Expected
+    ) -> tuple[Mapping[str, str | None], Mapping[str, str | None]]:
+        prefix = copy_prefix(expected.model, expected.tree_digest)
+        told = {
+            ids.annotation_name(ids.TREE_DIGEST): expected.tree_digest,
+            ids.annotation_name(ids.MODEL): expected.model,
+            ids.annotation_name(ids.VERSION): expected.version,
+        }
+        wanted: dict[str, str | None] = {
+            **told,
+            "storageUri": f"s3://{self.bucket}/{prefix}",
+            "predictor that gets the requests": f"v{expected.version}",
+        }
+        predictor = seen.serving
+        ready = [pod for pod in seen.pods_of(seen.live or "") if is_ready(pod)]
+        if predictor is None or not ready:
+            wanted["ready pods"] = "at least one"
+        found: dict[str, str | None] = {"ready pods": None if not ready else "at least one"}
+        if predictor is not None:
+            said = predictor.get("annotations") or {}
+            found |= {name: said.get(name) for name in told}
+            found["storageUri"] = str((predictor.get("model") or {}).get("storageUri") or "")
+            found["predictor that gets the requests"] = seen.live
+        for pod in ready:
+            name = f"tree digest of pod {pod['metadata']['name']}"
+            wanted[name], found[name] = expected.tree_digest, pod_digest(pod)
+        return wanted, found

@@ -1,0 +1,157 @@
+"""The steps of a rollout on KServe, carried out: one change of the cluster each, each waited for.
+
+Which steps, and in which order, is decided in `rollout.py`. Killed anywhere, the next attempt plans
+anew from what runs then. What fails after a candidate was added takes the candidate away again; the
+live version is not touched. The caller holds the endpoint's lock.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from platform_assets.serving.gate_report import GateReport
+from platform_assets.serving.inference_service import (
+    API_VERSION,
+    KIND,
+    Manifest,
+    deployment_name,
+    live_service,
+    promoted,
+    with_candidate,
+    without_candidate,
+)
+from platform_assets.serving.kserve_cluster import Cluster, Object, Seen
+from platform_assets.serving.kserve_pods import await_pods
+from platform_assets.serving.rollout import (
+    AddCandidate,
+    Create,
+    Gate,
+    GrowCandidate,
+    Plan,
+    Promote,
+    Recreate,
+    Refuse,
+    RemoveCandidate,
+    Route,
+    Step,
+    Update,
+)
+from platform_assets.spec.errors import AiHowError
+
+GONE_S: Final = 120.0
+
+
+class RolloutRefused(AiHowError):
+    """The cluster cannot carry the new version as things are; nothing was touched."""
+
+
+@dataclass
+class Rollout:
+    """One rollout of an endpoint: from what was seen to the wanted InferenceService."""
+
+    cluster: Cluster
+    endpoint: str
+    estate: str
+    wanted: Manifest
+    recreated: Manifest
+    tree_digest: str
+    try_at: Callable[[str], GateReport]
+    progress: Callable[[str], None]
+    report: GateReport | None = None
+    gated_at: float = field(default_factory=time.monotonic)
+
+    def carry_out(self, plan: Plan, before: Seen) -> None:
+        """Carry out the steps one after another.
+
+        Raises:
+            RolloutRefused: the plan is a refusal.
+            PodsRefused: pods of the new version do not start; the live one serves.
+            WaitExpired: they did not become ready in time.
+            KubernetesError: the cluster cannot be asked, or refused.
+        """
+        if plan and isinstance(plan[0], Refuse):
+            message = f"{self.endpoint}: {plan[0].reason}; {plan[0].remedy}"
+            raise RolloutRefused(message)
+        done: list[Step] = []
+        try:
+            for step in plan:
+                self.progress(f"{self.endpoint}: {_told(step)}")
+                self._carry_out(step)
+                done.append(step)
+        except BaseException as error:
+            self._step_back(before, done, error)
+            raise
+
+    def _carry_out(self, step: Step) -> None:
+        match step:
+            case Create(predictor, pods) | Update(predictor, pods):
+                self._apply(self.wanted)
+                self._await(predictor, pods)
+            case Recreate(predictor, pods):
+                self._apply(self.recreated)
+                self._await(predictor, pods)
+            case AddCandidate(predictor, held, pods) | GrowCandidate(predictor, held, pods):
+                self._apply(with_candidate(self._found(), self.wanted, pods=pods, held=held))
+                self._await(predictor, pods)
+            case Gate(predictor):
+                self.report = self.try_at(predictor)
+                self.gated_at = time.monotonic()
+            case Route(predictor):
+                namespace = self.cluster.namespace
+                self.cluster.kubernetes.apply(
+                    live_service(self.endpoint, predictor, namespace=namespace, estate=self.estate)
+                )
+            case Promote(predictor, pods):
+                self._apply(promoted(self.wanted))
+                self._await(predictor, pods)
+            case RemoveCandidate(predictor, held):
+                self._apply(without_candidate(self._found(), held=held))
+                self._await_gone(predictor)
+            case Refuse(reason, remedy):
+                raise RolloutRefused(f"{self.endpoint}: {reason}; {remedy}")
+
+    def _step_back(self, before: Seen, done: list[Step], error: BaseException) -> None:
+        """Leave the endpoint as it was, as far as that is possible, after a step failed."""
+        routed = any(isinstance(step, Route) for step in done)
+        if routed or not isinstance(error, Exception):
+            return  # the new version serves, or we are killed: the next attempt goes on from here
+        if before.service is None:
+            self.cluster.kubernetes.delete(
+                API_VERSION, KIND, self.endpoint, self.cluster.namespace, wait_s=GONE_S
+            )
+            return
+        now = self.cluster.seen(self.endpoint)
+        if now.candidate is not None and before.candidate is None and now.service is not None:
+            held = int((before.predictor or {}).get("minReplicas", 1))
+            self._apply(without_candidate(now.service, held=held))
+
+    def _apply(self, manifest: Manifest) -> None:
+        self.cluster.kubernetes.apply(manifest)
+
+    def _found(self) -> Object:
+        return self.cluster.kubernetes.get(API_VERSION, KIND, self.endpoint, self.cluster.namespace)
+
+    def _await(self, predictor: str, pods: int) -> None:
+        deployment = deployment_name(self.endpoint, predictor)
+        await_pods(self.cluster, self.endpoint, deployment, pods, self.tree_digest, self.progress)
+
+    def _await_gone(self, predictor: str) -> None:
+        deployment = deployment_name(self.endpoint, predictor)
+        self.cluster.kubernetes.wait(
+            "apps/v1",
+            "Deployment",
+            deployment,
+            self.cluster.namespace,
+            lambda one: one is None,
+            what="to be gone",
+            timeout_s=GONE_S,
+        )
+
+
+def _told(step: Step) -> str:
+    """Return a step in words."""
+    values: Mapping[str, Any] = vars(step)
+    name = "".join(f" {c.lower()}" if c.isupper() else c for c in type(step).__name__).strip()
+    rest = ", ".join(f"{key} {value}" for key, value in values.items() if key != "predictor")
+    return f"{name} {values.get('predictor', '')}" + (f" ({rest})" if rest else "")

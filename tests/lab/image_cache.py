@@ -1,0 +1,72 @@
+"""What the lab builds once and keeps in the user's cache, under a digest of its recipe.
+
+`${XDG_CACHE_HOME:-~/.cache}/ai-how/lab/images/NAME-RECIPE` appears whole or not at all; a second
+builder waits for the first. What nobody took for two weeks goes when something else is built.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+UNUSED_S = 14 * 24 * 3600
+RECIPE_DIGITS = 12
+
+
+class ImageBuildFailed(Exception):
+    """An image of the lab could not be built; the end of what the program said is shown."""
+
+
+def cache_directory() -> Path:
+    """Return the folder of the lab's images, made if it was not there."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    directory = home / "ai-how" / "lab" / "images"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def built_once(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
+    """Return the file that `build` writes for `recipe`; build it if the cache lacks it."""
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:RECIPE_DIGITS]
+    directory = cache_directory()
+    wanted = directory / f"{name}-{key}"
+    with _locked(directory / f".{name}.lock"):
+        if not wanted.exists():
+            unfinished = directory / f".{wanted.name}.unfinished"
+            try:
+                build(unfinished)
+                unfinished.replace(wanted)
+            finally:
+                unfinished.unlink(missing_ok=True)
+            _remove_unused(directory)
+        os.utime(wanted)
+    return wanted
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file that is part of a recipe."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_digest(directory: Path) -> str:
+    """Return a digest over names and contents of a directory that is part of a recipe."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    lines = (f"{path.relative_to(directory)} {file_digest(path)}" for path in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _remove_unused(directory: Path) -> None:
+    for path in directory.iterdir():
+        if time.time() - path.stat().st_mtime > UNUSED_S and not path.name.startswith("."):
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

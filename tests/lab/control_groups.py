@@ -22,15 +22,16 @@ _END_S = 20.0
 
 @cache
 def roots() -> tuple[Path, ...]:
-    """Return where the trees of control groups are mounted; those with controllers first."""
+    """Return where the trees of control groups are mounted."""
     found = []
     for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, place, kind, options, *_ = line.split()
-        # A root without controllers only names groups: systemd keeps such a one.
-        limits = kind == "cgroup" and "name=" not in options
+        _, place, kind, *_ = line.split()
+        # The kubelet asks for its group under every root of version 1, the named ones included.
+        # The root of version 2 beside those has no controllers, and nobody asks for it.
+        counts = kind == "cgroup"
         if kind == "cgroup2":
-            limits = bool(Path(place, "cgroup.controllers").read_text().strip())
-        if limits:
+            counts = bool(Path(place, "cgroup.controllers").read_text().strip())
+        if counts:
             found.append(Path(place))
     if not found:
         message = "/proc/self/mounts: expected control groups with controllers, found none mounted"

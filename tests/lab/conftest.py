@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.commands import LabFailed
+from tests.lab.kserve_lab import KserveLab, ensure_kserve_lab
 from tests.lab.lab import Lab, bring_up, find_lab, refuse_poor_machine
+from tests.lab.object_store import remove_stray_sockets
 
 # Names a lab that is up, for tests that are written against it: a start less for each try.
 GIVEN = "AI_HOW_LAB"
@@ -46,3 +48,11 @@ def lab(poor_machine: None) -> Iterator[Lab]:
 def lab_directory() -> Path:
     """Return a directory on the disk, for images are too much for memory; it goes with its lab."""
     return Path(tempfile.mkdtemp(prefix="ai-how-lab-", dir="/var/tmp"))
+
+
+@pytest.fixture(scope="session")
+def kserve_lab(lab: Lab) -> Iterator[KserveLab]:
+    """Return the lab with images, object store and KServe."""
+    yield ensure_kserve_lab(lab)
+    if not os.environ.get(GIVEN):
+        remove_stray_sockets(lab.place)

@@ -30,9 +30,8 @@ def cache_directory() -> Path:
 
 def built_once(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
     """Return the file that `build` writes for `recipe`; build it if the cache lacks it."""
-    key = hashlib.sha256(recipe.encode()).hexdigest()[:RECIPE_DIGITS]
     directory = cache_directory()
-    wanted = directory / f"{name}-{key}"
+    wanted = directory / f"{name}-{recipe_key(recipe)}"
     with _locked(directory / f".{name}.lock"):
         if not wanted.exists():
             unfinished = directory / f".{wanted.name}.unfinished"
@@ -44,6 +43,11 @@ def built_once(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
             _remove_unused(directory)
         os.utime(wanted)
     return wanted
+
+
+def recipe_key(recipe: str) -> str:
+    """Return what tells this recipe from others, fit for a file name and an image's tag."""
+    return hashlib.sha256(recipe.encode()).hexdigest()[:RECIPE_DIGITS]
 
 
 def file_digest(path: Path) -> str:

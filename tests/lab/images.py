@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.image_cache import (
@@ -20,6 +21,7 @@ from tests.lab.image_cache import (
     built_once,
     cache_directory,
     file_digest,
+    recipe_key,
     tree_digest,
 )
 from tests.lab.oci_image import FilesLayer, ImageConfig, TarLayer, write_image
@@ -27,8 +29,7 @@ from tests.lab.oci_image import FilesLayer, ImageConfig, TarLayer, write_image
 PROJECT = Path(__file__).parents[2]
 STORAGE_CONTAINER_SOURCE = PROJECT / "images" / "storage-container"
 
-MLSERVER = "docker.io/ai-how/mlserver:lab"
-STORAGE_CONTAINER = "docker.io/ai-how/storage-container:lab"
+REGISTRY = "docker.io/ai-how"  # never asked: the images are given to the node
 USER = "1000:1000"  # KServe's runtimes demand a user that is not root
 
 SUITE = "bookworm"
@@ -66,8 +67,16 @@ _BUILT_AT = 1_700_000_000  # one time for all files: the same packages make the 
 _TIMEOUT_S = 1200
 
 
-def mlserver_image() -> Path:
-    """Return the archive of the image that starts `mlserver start /mnt/models`."""
+@dataclass(frozen=True)
+class Image:
+    """An image in an archive; its tag tells one recipe from another."""
+
+    name: str
+    archive: Path
+
+
+def mlserver_image() -> Image:
+    """Return the image that starts `mlserver start /mnt/models`."""
     root = root_file_system()
     requirements = _requirements()
     recipe = "\n".join(
@@ -78,13 +87,14 @@ def mlserver_image() -> Path:
         with tempfile.TemporaryDirectory(dir=cache_directory(), prefix=".mlserver-") as scratch:
             home = _mlserver_home(Path(scratch), root, requirements)
             layer = FilesLayer({_HOME: home}, mtime=_BUILT_AT)
-            write_image(archive, MLSERVER, [TarLayer(root), layer], _mlserver_config())
+            write_image(archive, name, [TarLayer(root), layer], _mlserver_config())
 
-    return built_once("mlserver.tar", recipe, build)
+    name = f"{REGISTRY}/mlserver:{recipe_key(recipe)}"
+    return Image(name, built_once("mlserver.tar", recipe, build))
 
 
-def storage_container_image() -> Path:
-    """Return the archive of the image of `images/storage-container`, on the same file system."""
+def storage_container_image() -> Image:
+    """Return the image of `images/storage-container`, on the same file system."""
     root = root_file_system()
     package = STORAGE_CONTAINER_SOURCE / "storage_container"
     recipe = "\n".join([root.name, tree_digest(package), file_digest(Path(__file__))])
@@ -99,9 +109,10 @@ def storage_container_image() -> Path:
             copy = Path(scratch) / "storage_container"
             shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
             layer = FilesLayer({"/opt/storage-container/storage_container": copy}, mtime=_BUILT_AT)
-            write_image(archive, STORAGE_CONTAINER, [TarLayer(root), layer], config)
+            write_image(archive, name, [TarLayer(root), layer], config)
 
-    return built_once("storage-container.tar", recipe, build)
+    name = f"{REGISTRY}/storage-container:{recipe_key(recipe)}"
+    return Image(name, built_once("storage-container.tar", recipe, build))
 
 
 def root_file_system() -> Path:
@@ -112,12 +123,6 @@ def root_file_system() -> Path:
         _run([*_MMDEBSTRAP, "--format=tar", str(tar)], environment)
 
     return built_once("rootfs.tar", "\n".join(_MMDEBSTRAP), build)
-
-
-def import_images(ctr: Sequence[str], archives: Sequence[Path]) -> None:
-    """Import archives into the containerd that `ctr` (the command with its address) speaks to."""
-    for archive in archives:
-        _run([*ctr, "-n", "k8s.io", "images", "import", str(archive)], os.environ)
 
 
 def _mlserver_config() -> ImageConfig:

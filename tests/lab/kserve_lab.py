@@ -1,0 +1,37 @@
+"""The lab with everything that a delivery needs beside Kubernetes: images, object store, KServe."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tests.lab.images import Image, mlserver_image, storage_container_image
+from tests.lab.kserve import ensure_kserve
+from tests.lab.lab import Lab
+from tests.lab.object_store import LabStore, ensure_object_store
+
+
+@dataclass(frozen=True)
+class KserveLab:
+    """A lab on which InferenceServices are served from its store."""
+
+    lab: Lab
+    store: LabStore
+    model_server: Image
+    storage_container: Image
+
+
+def ensure_kserve_lab(lab: Lab) -> KserveLab:
+    """Bring all of it to a lab that is up; what is there already stays."""
+    model_server, storage_container = mlserver_image(), storage_container_image()
+    with ThreadPoolExecutor(2) as beside:
+        imported = beside.submit(_give_images, lab, [storage_container, model_server])
+        stored = beside.submit(ensure_object_store, lab)
+        ensure_kserve(lab, model_server, storage_container)
+        imported.result()
+        return KserveLab(lab, stored.result(), model_server, storage_container)
+
+
+def _give_images(lab: Lab, images: list[Image]) -> None:
+    present = lab.images()
+    for image in images:
+        if image.name not in present:
+            lab.import_image(image.archive)

@@ -132,6 +132,8 @@ sandbox_image = "{PAUSE}"
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true
 disable_tcp_service = true
+# Its profile would be loaded into the kernel and stay there.
+disable_apparmor = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{plugins}"

@@ -4,6 +4,9 @@ Both mount a great deal and write to fixed places (`/run/containerd`, `/var/lib/
 `/var/lib/cni`, `/var/log/pods`). In a mount namespace of their own every mount goes when the last
 of them does, however that ends, and what they write to those places lies in memory above the
 machine's own. Only the lab's two directories are the same inside and outside.
+
+The kubelet also sets the kernel of the whole machine, to reboot after a fault and to promise any
+memory; in this view it sets copies.
 """
 
 import time
@@ -34,6 +37,13 @@ for place in "$@"; do
     test "$place" != /run || mount --bind run "$run"
 done
 mount --bind data "$data"
+for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \
+    kernel/keys/root_maxkeys kernel/keys/root_maxbytes
+do
+    copy=$(echo "$setting" | tr / -)
+    cat "/proc/sys/$setting" >"$copy"
+    mount --bind "$copy" "/proc/sys/$setting"
+done
 : >"$run/mounts-ready"
 exec sleep infinity
 """

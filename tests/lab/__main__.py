@@ -4,7 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from tests.lab import kserve
 from tests.lab.commands import LabFailed
+from tests.lab.image_cache import ImageBuildFailed
+from tests.lab.images import mlserver_image, storage_container_image
+from tests.lab.kserve_lab import ensure_kserve_lab
 from tests.lab.lab import PROGRAMS, Lab, bring_up, find_lab, refuse_poor_machine
 from tests.lab.machine_setup import ensure_packages
 from tests.lab.programs import ProgramMissing, program
@@ -22,7 +26,7 @@ def main() -> int:
     commands = {"setup": _setup, "up": _up, "down": _down, "status": _status}
     try:
         return commands[given.command](given.directory.resolve())
-    except (LabFailed, ProgramMissing) as error:
+    except (LabFailed, ProgramMissing, ImageBuildFailed) as error:
         print(error, file=sys.stderr)
         return UNKNOWN
 
@@ -31,8 +35,10 @@ def _setup(_directory: Path) -> int:
     installed = ensure_packages()
     print(f"packages installed: {', '.join(installed) or 'none, all were there'}")
     refuse_poor_machine()
-    for name in PROGRAMS:
+    for name in (*PROGRAMS, kserve.KUBECTL, kserve.NAME):
         print(program(name))
+    for image in (mlserver_image(), storage_container_image()):
+        print(image.archive)
     return 0
 
 
@@ -41,6 +47,7 @@ def _up(directory: Path) -> int:
     if lab is None:
         _down(directory)
         lab = bring_up(directory, keep=True)
+    ensure_kserve_lab(lab)
     _describe(lab)
     return 0
 

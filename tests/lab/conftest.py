@@ -10,7 +10,6 @@ import pytest
 from tests.lab.commands import LabFailed
 from tests.lab.kserve_lab import KserveLab, ensure_kserve_lab
 from tests.lab.lab import Lab, bring_up, find_lab, refuse_poor_machine
-from tests.lab.object_store import remove_stray_sockets
 
 # Names a lab that is up, for tests that are written against it: a start less for each try.
 GIVEN = "AI_HOW_LAB"
@@ -51,8 +50,6 @@ def lab_directory() -> Path:
 
 
 @pytest.fixture(scope="session")
-def kserve_lab(lab: Lab) -> Iterator[KserveLab]:
+def kserve_lab(lab: Lab) -> KserveLab:
     """Return the lab with images, object store and KServe."""
-    yield ensure_kserve_lab(lab)
-    if not os.environ.get(GIVEN):
-        remove_stray_sockets(lab.place)
+    return ensure_kserve_lab(lab)

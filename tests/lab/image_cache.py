@@ -1,18 +1,17 @@
 """What the lab builds once and keeps in the user's cache, under a digest of its recipe.
 
 `${XDG_CACHE_HOME:-~/.cache}/ai-how/lab/images/NAME-RECIPE` appears whole or not at all; a second
-builder waits for the first. What nobody took for two weeks goes when something else is built.
+builder waits for the first. Of each name the two that were taken last are kept.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-UNUSED_S = 14 * 24 * 3600
+KEPT = 2
 RECIPE_DIGITS = 12
 
 
@@ -40,8 +39,8 @@ def built_once(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
                 unfinished.replace(wanted)
             finally:
                 unfinished.unlink(missing_ok=True)
-            _remove_unused(directory)
         os.utime(wanted)
+        _remove_older(directory, name)
     return wanted
 
 
@@ -63,10 +62,11 @@ def tree_digest(directory: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _remove_unused(directory: Path) -> None:
-    for path in directory.iterdir():
-        if time.time() - path.stat().st_mtime > UNUSED_S and not path.name.startswith("."):
-            path.unlink()
+def _remove_older(directory: Path, name: str) -> None:
+    """Keep what was used last: two branches of the project may take turns."""
+    present = sorted(directory.glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
+    for path in present[:-KEPT]:
+        path.unlink()
 
 
 @contextlib.contextmanager

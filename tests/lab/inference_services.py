@@ -19,9 +19,9 @@ LIMIT_S = 120.0
 
 def ensure_account(kserve_lab: KserveLab) -> None:
     """Let the pods of InferenceServices read the store, as KServe's documentation says."""
-    keys = kserve_lab.store.reader_keys()
+    keys = json.loads(kserve_lab.store.reader.read_text())
     annotations = {
-        f"{GROUP}/s3-endpoint": kserve_lab.store.endpoint,
+        f"{GROUP}/s3-endpoint": kserve_lab.store.url.removeprefix("http://"),
         f"{GROUP}/s3-usehttps": "0",
         f"{GROUP}/s3-region": "us-east-1",
     }

@@ -21,6 +21,7 @@ from tests.lab.processes import wait_until
 from tests.lab.programs import module_directory, program
 
 NAME = "kserve-manager"
+KUBECTL = "kubectl"
 WEBHOOK_PORT = 9443
 PROBE_PORT = 9440
 READY_S = 60.0
@@ -96,7 +97,8 @@ def kubectl(lab: Lab, *words: object, given: str | None = None) -> str:
     Raises:
         LabFailed: it failed.
     """
-    command = [program("kubectl"), f"--kubeconfig={lab.kubeconfig}", *words]
+    own = [f"--kubeconfig={lab.kubeconfig}", f"--cache-dir={lab.directory / 'kubectl'}"]
+    command = [program(KUBECTL), *own, *words]
     return run(*command, given=given, timeout_s=APPLY_S)
 
 

@@ -2,11 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
+from resources.object_store import ObjectStore
 from tests.lab.images import Image, mlserver_image, storage_container_image
 from tests.lab.kserve import ensure_kserve
 from tests.lab.lab import Lab
-from tests.lab.object_store import LabStore, ensure_object_store
+from tests.lab.object_store import LabObjectStore
 
 
 @dataclass(frozen=True)
@@ -14,9 +16,14 @@ class KserveLab:
     """A lab on which InferenceServices are served from its store."""
 
     lab: Lab
-    store: LabStore
+    store: LabObjectStore
     model_server: Image
     storage_container: Image
+
+    @cached_property
+    def publisher(self) -> ObjectStore:
+        """The store as whoever publishes models sees it."""
+        return ObjectStore(self.store.url, self.store.bucket, self.store.writer)
 
 
 def ensure_kserve_lab(lab: Lab) -> KserveLab:
@@ -24,7 +31,7 @@ def ensure_kserve_lab(lab: Lab) -> KserveLab:
     model_server, storage_container = mlserver_image(), storage_container_image()
     with ThreadPoolExecutor(2) as beside:
         imported = beside.submit(_give_images, lab, [storage_container, model_server])
-        stored = beside.submit(ensure_object_store, lab)
+        stored = beside.submit(lambda: lab.object_store)
         ensure_kserve(lab, model_server, storage_container)
         imported.result()
         return KserveLab(lab, stored.result(), model_server, storage_container)

@@ -17,8 +17,11 @@ Manifest = dict[str, Any]
 NAMESPACE = "kserve"
 SERVICE_ACCOUNT = "kserve-controller-manager"
 RUNTIME = "ai-how-mlserver"
-STORAGE = "ai-how-verified"
+STORAGE = "ai-how"
 GROUP = "serving.kserve.io"
+STORAGE_CONTAINER_FILE = (
+    Path(__file__).parents[2] / "images/storage-container/cluster-storage-container.yaml"
+)
 # What the files of KServe say and the lab cannot have: a gateway, Knative, its sizes.
 _CHANGES: Mapping[str, Mapping[str, Any]] = {
     "deploy": {"defaultDeploymentMode": "Standard"},
@@ -31,6 +34,12 @@ _CHANGES: Mapping[str, Mapping[str, Any]] = {
             "memoryLimit": "2Gi",
         }
     },
+}
+_UNPRIVILEGED = {
+    "allowPrivilegeEscalation": False,
+    "privileged": False,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
 }
 
 
@@ -98,43 +107,24 @@ def serving_runtime(image: str) -> Manifest:
             "periodSeconds": 1,
             "failureThreshold": 60,
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "privileged": False,
-            "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _UNPRIVILEGED,
     }
     spec = {
-        "supportedModelFormats": [{"name": "mlflow", "version": "2"}],
+        "supportedModelFormats": [{"name": "mlflow", "version": "2", "autoSelect": True}],
         "protocolVersions": ["v2"],
         "containers": [container],
     }
-    return _cluster_wide("ClusterServingRuntime", RUNTIME, spec)
+    metadata = {"name": RUNTIME}
+    version = f"{GROUP}/v1alpha1"
+    kind = "ClusterServingRuntime"
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def storage_container(image: str) -> Manifest:
-    """Return the storage container that an InferenceService names to get verified bytes."""
-    container = {
-        "name": "storage-initializer",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "resources": {
-            "requests": {"cpu": "100m", "memory": "64Mi"},
-            "limits": {"cpu": "2", "memory": "512Mi"},
-        },
-    }
-    spec = {
-        "container": container,
-        "supportedUriFormats": [{"prefix": "s3://"}],
-        "workloadType": "initContainer",
-    }
-    return _cluster_wide("ClusterStorageContainer", STORAGE, spec)
-
-
-def _cluster_wide(kind: str, name: str, spec: Manifest) -> Manifest:
-    version = f"{GROUP}/v1alpha1"
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec}
+    """Return our ClusterStorageContainer as its project offers it, with this image."""
+    found, *_ = _documents(STORAGE_CONTAINER_FILE)
+    found["spec"]["container"]["image"] = image
+    return dict(found)
 
 
 def _documents(file: Path) -> list[Any]:

@@ -32,7 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def copy(kserve_lab: KserveLab, files: dict[str, bytes]) -> tuple[str, Manifest]:
     ensure_account(kserve_lab)
-    return published(kserve_lab.store.publisher, "digits", files)
+    return published(kserve_lab.publisher, "digits", files)
 
 
 @pytest.fixture
@@ -67,10 +67,10 @@ def test_flipped_byte_keeps_pod_away(
     kserve_lab: KserveLab, files: dict[str, bytes], name: str
 ) -> None:
     other = {**files, "requirements.txt": files["requirements.txt"] + b"# another tree\n"}
-    prefix, _ = published(kserve_lab.store.publisher, "digits", other)
+    prefix, _ = published(kserve_lab.publisher, "digits", other)
     flipped = bytearray(other["model.skops"])
     flipped[len(flipped) // 2] ^= 1
-    kserve_lab.store.publisher.put(f"{prefix}model.skops", bytes(flipped))
+    kserve_lab.publisher.put(f"{prefix}model.skops", bytes(flipped))
     apply(kserve_lab.lab, [inference_service(name, f"s3://models/{prefix}")])
     found, [pod] = wait_until(
         kserve_lab,

@@ -6,14 +6,15 @@ found again. `record.py` removes them.
 
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.lab import containerd, control_plane, kubelet
+from tests.lab import containerd, control_plane, kubelet, kwok_nodes
 from tests.lab.api_client import ApiClient
 from tests.lab.api_server import ADMINISTRATOR, ApiServer
 from tests.lab.commands import LabFailed
@@ -21,11 +22,13 @@ from tests.lab.control_groups import ensure_groups
 from tests.lab.mounts import start_mounts
 from tests.lab.network import ensure_network, enter_command
 from tests.lab.node import NODE, advertise_gpus, wait_for_node
+from tests.lab.object_store import LabObjectStore, ensure_object_store
 from tests.lab.place import Place
 from tests.lab.processes import Servers
 from tests.lab.programs import program
 from tests.lab.record import Record, claim, hand_over, record_of, remove
 
+RELAY = Path(__file__).with_name("relay.py")
 COMMANDS = ("containerd", "ctr", "runc", "ip", "nft", "nsenter", "unshare")
 PROGRAMS = (*control_plane.PROGRAMS, kubelet.NAME, "pause")
 
@@ -79,6 +82,24 @@ class Lab:
         url = f"https://{self.address}:{control_plane.PORT}"
         return ApiClient(url, _data(self.directory) / "control-plane" / "pki", ADMINISTRATOR)
 
+    @property
+    def object_store(self) -> LabObjectStore:
+        """An object store in the lab's network, started when it is first asked for."""
+        return ensure_object_store(self.servers, _data(self.directory))
+
+    @property
+    def s3_url(self) -> str:
+        """Where that object store answers, from pods as from this machine."""
+        return self.object_store.url
+
+    def relay(self, port: int) -> str:
+        """Let pods reach a server of this machine that listens on 127.0.0.1; return its URL."""
+        name = f"relay-{port}"
+        if name not in self.servers.living():
+            command = [sys.executable, RELAY, self.place.host_address, port, port]
+            self.servers.start(name, command, inside=False)
+        return f"http://{self.place.host_address}:{port}"
+
     def import_image(self, archive: Path) -> None:
         """Give the node an image from an OCI archive."""
         containerd.import_image(self.servers, archive)
@@ -86,6 +107,14 @@ class Lab:
     def images(self) -> list[str]:
         """Return the names of the images that the node has."""
         return containerd.images(self.servers)
+
+    def add_kwok_nodes(self, count: int, gpus: int = 2) -> list[str]:
+        """Add nodes that KWOK plays; return their names when all are ready."""
+        return kwok_nodes.add_kwok_nodes(self.api, self.servers, self.kubeconfig, count, gpus)
+
+    def remove_kwok_nodes(self, names: Sequence[str]) -> None:
+        """Remove nodes that KWOK plays."""
+        kwok_nodes.remove_kwok_nodes(self.api, names)
 
     def down(self) -> None:
         """Remove all of it."""

@@ -18,7 +18,7 @@ from tests.lab.processes import Servers
 
 KEEPER = "mounts"
 _READY_S = 20.0
-COVERED = ("/run", "/var/lib", "/var/log")
+COVERED = ("/run", "/tmp", "/var/lib", "/var/log")
 # All paths are relative to the scratch directory, for the first cover hides it.
 SCRIPT = """
 set -eu

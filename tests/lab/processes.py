@@ -33,6 +33,7 @@ class Server:
     command: Sequence[str]
     directory: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    inside: bool = True  # of the lab's network; all belong to its control group
     pid: int = 0
     started: float = 0.0
 
@@ -58,8 +59,11 @@ class Servers:
     @property
     def prefix(self) -> list[str]:
         """What goes before a command so that its process belongs to the lab from its first step."""
+        return self._prefix(inside=True)
+
+    def _prefix(self, *, inside: bool) -> list[str]:
         group = servers_group(self.place) / "cgroup.procs"
-        enter = " ".join(enter_command(self.place))
+        enter = " ".join(enter_command(self.place)) if inside else ""
         return ["/bin/sh", "-c", f'echo $$ >"{group}" && exec {enter} "$@"', "lab"]
 
     def start(
@@ -69,14 +73,16 @@ class Servers:
         *,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        inside: bool = True,
     ) -> None:
-        """Start a server as part of the lab; a living one of this name is an error.
+        """Start a server as part of the lab, `inside` its network or beside it.
 
         Raises:
             LabFailed: a server of this name lives.
         """
         words = [str(word) for word in command]
-        self._launch(Server(name, words, str(directory or self.logs.parent), environment or {}))
+        place = str(directory or self.logs.parent)
+        self._launch(Server(name, words, place, environment or {}, inside=inside))
 
     def adopt(self, name: str, process: "subprocess.Popen[bytes]", directory: Path) -> None:
         """Take a process for the lab's own that was started with `prefix` elsewhere."""
@@ -144,7 +150,7 @@ class Servers:
         self.logs.mkdir(parents=True, exist_ok=True)
         with self.log(server.name).open("ab") as log:
             started = subprocess.Popen(
-                [*self.prefix, *server.command],
+                [*self._prefix(inside=server.inside), *server.command],
                 cwd=server.directory,
                 env=os.environ | dict(server.environment),
                 stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tests.lab.image_cache import (
@@ -24,7 +25,7 @@ from tests.lab.image_cache import (
     recipe_key,
     tree_digest,
 )
-from tests.lab.oci_image import FilesLayer, ImageConfig, TarLayer, write_image
+from tests.lab.oci_image import FilesLayer, ImageConfig, TarLayer, image_digest, write_image
 
 PROJECT = Path(__file__).parents[2]
 STORAGE_CONTAINER_SOURCE = PROJECT / "images" / "storage-container"
@@ -73,6 +74,11 @@ class Image:
 
     name: str
     archive: Path
+
+    @cached_property
+    def pinned(self) -> str:
+        """Its name with the digest of its manifest, as pods are to name images."""
+        return f"{self.name.rpartition(':')[0]}@{image_digest(self.archive)}"
 
 
 def mlserver_image() -> Image:

@@ -41,8 +41,8 @@ def ensure_kserve(lab: Lab, model_server: Image, storage_container: Image) -> No
     apply(
         lab,
         [
-            kserve_manifests.serving_runtime(model_server.name),
-            kserve_manifests.storage_container(storage_container.name),
+            kserve_manifests.serving_runtime(model_server.pinned),
+            kserve_manifests.storage_container(storage_container.pinned),
         ],
     )
 
@@ -57,7 +57,7 @@ def _bring_kserve(lab: Lab, storage_container: Image) -> None:
     issued.certificate.replace(certificates / "tls.crt")
     issued.key.replace(certificates / "tls.key")
     _apply_files(lab, kserve_manifests.definitions(module))
-    apply(lab, kserve_manifests.ground(module, storage_container.name))
+    apply(lab, kserve_manifests.ground(module, storage_container.pinned))
     _wait_until_established(lab, kserve_manifests.definition_names(module))
     _start_manager(lab, directory)
     url = f"https://127.0.0.1:{WEBHOOK_PORT}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from resources.object_store import ObjectStore
+from tests.lab.commands import run
+from tests.lab.containerd import socket
 from tests.lab.images import Image, mlserver_image, storage_container_image
 from tests.lab.kserve import ensure_kserve
 from tests.lab.lab import Lab
@@ -38,7 +40,11 @@ def ensure_kserve_lab(lab: Lab) -> KserveLab:
 
 
 def _give_images(lab: Lab, images: list[Image]) -> None:
+    """Give images to the node, known by digest too, as if pulled from a registry."""
     present = lab.images()
     for image in images:
         if image.name not in present:
             lab.import_image(image.archive)
+        if image.pinned not in present:
+            ctr = ["ctr", "--address", socket(lab.servers), "--namespace", "k8s.io"]
+            run(*ctr, "images", "tag", image.name, image.pinned)

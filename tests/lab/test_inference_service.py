@@ -61,6 +61,8 @@ def test_verified_pod_answers(kserve_lab: KserveLab, copy: tuple[str, Manifest],
     assert said["tree_digest"] == manifest.tree_digest
     assert said["files"] == len(manifest.files)
     assert said["bytes"] == sum(entry.size for entry in manifest.files)
+    [server] = pod["status"]["containerStatuses"]
+    assert server["imageID"].endswith(kserve_lab.model_server.pinned.partition("@")[2])
 
 
 def test_flipped_byte_keeps_pod_away(

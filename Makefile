@@ -5,7 +5,8 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 AI_HOW := .venv/bin/ai-how
 PYTEST := .venv/bin/pytest
 
-.PHONY: help sync demo check unit test test-all test-full clean
+.PHONY: help sync demo check unit test test-all test-full test-lab clean
+.PHONY: lab-setup lab-up lab-down lab-status
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +43,24 @@ test-all: test ## what CI runs
 
 test-full: check ## everything, the slow tests included
 	$(PYTEST) -v tests/integration tests/e2e
+
+test-lab: sync ## the tests that need the lab, as root; AI_HOW_LAB=.lab takes the one that is up
+	$(PYTEST) -v -m "not slow" tests/lab
+
+# Where `make lab-up` puts a lab; with another directory a second one can stand beside the first.
+LAB := .lab
+
+lab-setup: sync ## install and build what the lab needs: a Kubernetes on this machine; as root
+	.venv/bin/python -m tests.lab setup
+
+lab-up: sync ## start the lab; leaves .lab/kubeconfig and .lab/enter
+	@.venv/bin/python -m tests.lab up --directory $(LAB)
+
+lab-down: sync ## take the lab down and remove all of it
+	@.venv/bin/python -m tests.lab down --directory $(LAB)
+
+lab-status: sync ## say whether the lab is up, and where
+	@.venv/bin/python -m tests.lab status --directory $(LAB)
 
 clean: ## remove the environment (the platform's state in .ai-how stays)
 	rm -rf .venv .uv

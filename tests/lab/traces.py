@@ -1,0 +1,104 @@
+"""What a lab could leave on this machine, looked at as a whole, for a comparison before and after.
+
+The look does not use what the lab knows of itself, except to leave out other labs that stand here.
+"""
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.lab.commands import run
+from tests.lab.place import LABS, PREFIX
+from tests.lab.record import records
+
+# What the kubelet and containerd change in the kernel of a machine that is theirs.
+SETTINGS = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+    "net/ipv4/ip_forward",
+)
+# Where containerd, the kubelet and network plugins keep things unless told otherwise.
+PLACES = (
+    "/run/containerd",
+    "/run/netns",
+    "/var/lib/cni",
+    "/var/lib/kubelet",
+    "/var/lib/containerd",
+)
+PLACES_OF_LOGS = ("/var/log/pods", "/var/log/containers")
+# Programs that a lab runs: other namespaces alone prove nothing on a machine with browsers.
+PROGRAMS = ("containerd", "etcd", "kube", "kwok", "pause", "runc", "sh", "sleep", "unshare")
+
+
+@dataclass(frozen=True)
+class Traces:
+    """One look at the machine."""
+
+    processes: frozenset[str]
+    network_namespaces: frozenset[str]
+    links: frozenset[str]
+    routes: frozenset[str]
+    packet_rules: str
+    mounts: frozenset[str]
+    control_groups: frozenset[str]
+    files: frozenset[str]
+    settings: dict[str, str]
+
+
+def look() -> Traces:
+    """Look at everything that a lab touches."""
+    others = [record.place.name for record in records()]
+
+    def ours(lines: list[str]) -> frozenset[str]:
+        names = [re.escape(name) for name in others]
+        foreign = re.compile(rf"({'|'.join(names)})(?!\d)") if names else re.compile(r"(?!)")
+        return frozenset(line for line in lines if not foreign.search(line))
+
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return Traces(
+        _processes(),
+        ours(run("ip", "netns", "list").splitlines()),
+        ours([link.name for link in Path("/sys/class/net").iterdir()]),
+        ours(run("ip", "-4", "route", "show", "table", "all").splitlines()),
+        run("nft", "list", "ruleset"),
+        ours(mounted),
+        ours([place for place, _, _ in os.walk("/sys/fs/cgroup") if PREFIX in place]),
+        ours(_files()),
+        {name: Path("/proc/sys", name).read_text() for name in SETTINGS},
+    )
+
+
+def _processes() -> frozenset[str]:
+    """Our children, programs of ours in other namespaces, what names a lab; not other labs'."""
+    groups = [f"/{record.place.name}/" for record in records()]
+    found = []
+    for process in psutil.process_iter():
+        proc = Path(f"/proc/{process.pid}")
+        with suppress(psutil.Error, OSError):
+            strange = process.name().startswith(PROGRAMS) and any(
+                (proc / "ns" / kind).readlink() != Path(f"/proc/self/ns/{kind}").readlink()
+                for kind in ("net", "mnt")
+            )
+            line = " ".join(process.cmdline())
+            named = PREFIX in line or str(LABS) in line
+            theirs = any(group in (proc / "cgroup").read_text() for group in groups)
+            if (strange or named or _was_child(process)) and not theirs:
+                found.append(f"{process.pid} {process.name()} {line[:100]}")
+    return frozenset(found)
+
+
+def _was_child(process: psutil.Process) -> bool:
+    return process.ppid() == os.getpid()
+
+
+def _files() -> list[str]:
+    found = [str(entry) for place in (*PLACES, *PLACES_OF_LOGS) for entry in Path(place).glob("*")]
+    return found + [str(entry) for entry in LABS.glob("[0-9]*")]

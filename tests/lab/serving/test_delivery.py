@@ -1,0 +1,47 @@
+"""A checkpoint carried onto a real KServe, replaced, gated and verified."""
+
+import time
+
+from sklearn.datasets import load_digits
+
+from platform_assets.audits.verification import verify_endpoint
+from platform_assets.lineage.verdict import Verdict
+from platform_assets.models.verification_reading import Reading
+from tests.lab.serving.conftest import Platform
+
+
+def predicted(delivering: Platform, name: str, count: int) -> list[int]:
+    answering = delivering.serving.provider.answering(name)
+    images, _ = load_digits(return_X_y=True)
+    inputs = {
+        "name": "input-0",
+        "shape": [count, 64],
+        "datatype": "FP64",
+        "data": images[:count].flatten().tolist(),
+    }
+    answer = answering.server.infer(answering.name, {"inputs": [inputs]})
+    return list(answer["outputs"][0]["data"])
+
+
+def test_a_checkpoint_answers(delivering: Platform, name: str) -> None:
+    delivering.declare(name, gpus=1)
+    first = delivering.registered(name, "one", seed=1)
+    begun = time.monotonic()
+    delivered = delivering.deliver(first)
+    print(f"delivered in {time.monotonic() - begun:.1f} s")
+    assert delivered.decision.outcome == "deployed"
+    _, labels = load_digits(return_X_y=True)
+    assert predicted(delivering, name, 5) == labels[:5].tolist()
+    assert delivering.serving.provider.told(name).tree_digest == delivered.candidate.tree_digest
+    verification = verify_endpoint(delivering.places, name, Reading())
+    assert verification.verdict is Verdict.AGREE, verification
+    again = delivering.deliver(first)
+    assert again.decision.outcome == "already-live"
+
+    second = delivering.registered(name, "two", seed=2)
+    begun = time.monotonic()
+    replaced = delivering.deliver(second)
+    print(f"replaced in {time.monotonic() - begun:.1f} s")
+    assert replaced.swap.previous_digest == delivered.candidate.tree_digest
+    assert predicted(delivering, name, 5) == labels[:5].tolist()
+    assert verify_endpoint(delivering.places, name, Reading()).verdict is Verdict.AGREE

@@ -20,20 +20,10 @@ from resources.mlflow import Mlflow
 from resources.model_server import ModelServer
 from resources.object_store import ObjectStore
 from tests.integration.guards.programs import Server, applied_in, free_port, running
+from tests.integration.serving.mlflow import real_mlflow
 from tests.integration.serving.object_store import seaweedfs
 from tests.integration.serving.postgresql import real_ledger
 from tests.sample_checkpoints import huggingface_checkpoint, mlflow_checkpoint
-
-LOGIN = ("ai-how", "a-password")
-MLFLOW = """
-import sys
-from ai_how.loopback_guard import Login
-from ai_how.mlflow_server import StoreAccess, mlflow_application, serve
-
-database, port = sys.argv[1], int(sys.argv[2])
-access = StoreAccess(database, "http://127.0.0.1:9", "key", "secret")
-serve(mlflow_application(access, Login(*sys.argv[3:]), port), port)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +54,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 @pytest.fixture(scope="module")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
-    directory = tmp_path_factory.mktemp("mlflow")
-    credentials = directory / "credentials.ini"
-    credentials.write_text(
-        f"[mlflow]\nmlflow_tracking_username = {LOGIN[0]}\nmlflow_tracking_password = {LOGIN[1]}\n"
-    )
-    port = free_port()
-    command = ["-c", MLFLOW, f"sqlite:///{directory}/mlflow.db", str(port), *LOGIN]
-    with running(command, {}, directory / "mlflow.log", port, "/health") as server:
-        yield Mlflow(server.url, credentials)
+    with real_mlflow(tmp_path_factory.mktemp("mlflow")) as mlflow:
+        yield mlflow
 
 
 @pytest.fixture(scope="module")

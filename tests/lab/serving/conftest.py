@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from platform_assets.audits.verification import Places
-from platform_assets.lineage.ledger import Ledger
 from platform_assets.models.checkpoint_directory import judge_checkpoint
 from platform_assets.models.published_copy import deliver_copy
 from platform_assets.models.registered_version import deliver_version
@@ -18,8 +17,8 @@ from platform_assets.serving.endpoint import Delivered, Serving, deliver_endpoin
 from platform_assets.serving.kserve_provider import KserveProvider
 from platform_assets.spec.model.services import Kserve
 from resources.kubernetes import Kubernetes
-from resources.mlflow import Mlflow
-from tests.integration.serving.conftest import ledger, mlflow  # noqa: F401 - fixtures
+from tests.integration.serving.mlflow import real_mlflow
+from tests.integration.serving.postgresql import real_ledger
 from tests.lab.inference_services import ACCOUNT, NAMESPACE, ensure_account
 from tests.lab.kserve_lab import KserveLab
 from tests.lab.kserve_manifests import RUNTIME
@@ -80,8 +79,10 @@ class Platform:
 
 @pytest.fixture(scope="module")
 def delivering(
-    kserve_lab: KserveLab, mlflow: Mlflow, ledger: Ledger, tmp_path_factory: pytest.TempPathFactory
-) -> Platform:
+    kserve_lab: KserveLab, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    home = tmp_path_factory.mktemp("delivering")
+    (home / "mlflow").mkdir()
     ensure_account(kserve_lab)
     kserve = Kserve.model_validate(
         {
@@ -92,9 +93,8 @@ def delivering(
     )
     kubernetes = Kubernetes(kserve_lab.lab.kubeconfig)
     provider = KserveProvider(kubernetes, kserve, ESTATE, kserve_lab.store.bucket)
-    return Platform(
-        kserve_lab, Serving(provider, mlflow, ledger), tmp_path_factory.mktemp("delivering")
-    )
+    with real_mlflow(home / "mlflow") as mlflow, real_ledger() as ledger:
+        yield Platform(kserve_lab, Serving(provider, mlflow, ledger), home)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.lab.commands import LabFailed
 from tests.lab.image_cache import ImageBuildFailed
 from tests.lab.images import mlserver_image, storage_container_image
 from tests.lab.kserve_lab import ensure_kserve_lab
-from tests.lab.lab import PROGRAMS, Lab, bring_up, find_lab, refuse_poor_machine
+from tests.lab.lab import ESSENTIAL, PROGRAMS, Lab, bring_up, find_lab, refuse_poor_machine
 from tests.lab.machine_setup import ensure_packages
 from tests.lab.programs import ProgramMissing, program
 from tests.lab.record import record_of, records, remove
@@ -70,7 +70,7 @@ def _status(directory: Path) -> int:
         print(f"{directory}: no lab; `make lab-up` starts one")
     else:
         living = record.servers.living()
-        gone = [server.name for server in record.servers.all() if server.name not in living]
+        gone = [name for name in ESSENTIAL if name not in living]
         print(f"{record.place.name}: gone: {', '.join(gone) or 'none'}; not up")
     others = [other.directory for other in records() if other.directory != str(directory)]
     if others:

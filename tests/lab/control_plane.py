@@ -38,6 +38,8 @@ def start_api_server(servers: Servers, data: Path) -> ApiServer:
     server.flags = [
         f"--kubelet-client-certificate={towards_kubelet.certificate}",
         f"--kubelet-client-key={towards_kubelet.key}",
+        # Without it a stop waits a minute for the watches of kubelet and controllers.
+        "--shutdown-watch-termination-grace-period=1s",
         # The node's name is no name in any DNS.
         "--kubelet-preferred-address-types=InternalIP",
     ]

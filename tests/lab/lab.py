@@ -19,7 +19,7 @@ from tests.lab.api_client import ApiClient
 from tests.lab.api_server import ADMINISTRATOR, ApiServer
 from tests.lab.commands import LabFailed
 from tests.lab.control_groups import ensure_groups
-from tests.lab.mounts import start_mounts
+from tests.lab.mounts import KEEPER, start_mounts
 from tests.lab.network import ensure_network, enter_command
 from tests.lab.node import NODE, advertise_gpus, wait_for_node
 from tests.lab.object_store import LabObjectStore, ensure_object_store
@@ -31,6 +31,7 @@ from tests.lab.record import Record, claim, hand_over, record_of, remove
 RELAY = Path(__file__).with_name("relay.py")
 COMMANDS = ("containerd", "ctr", "runc", "ip", "nft", "nsenter", "unshare")
 PROGRAMS = (*control_plane.PROGRAMS, kubelet.NAME, "pause")
+ESSENTIAL = (*control_plane.PROGRAMS, kubelet.NAME, containerd.NAME, KEEPER)
 
 Tell = Callable[[str], None]
 
@@ -146,12 +147,11 @@ def bring_up(directory: Path, *, keep: bool, tell: Tell = print) -> Lab:
 
 
 def find_lab(directory: Path) -> Lab | None:
-    """Return the lab of `directory` when it is up and all its servers live."""
+    """Return the lab of `directory` when it is up and all live that every lab has."""
     record = record_of(directory)
     if record is None or not record.up:
         return None
-    servers = record.servers
-    return Lab(record) if len(servers.living()) == len(servers.all()) else None
+    return Lab(record) if set(ESSENTIAL) <= set(record.servers.living()) else None
 
 
 def refuse_poor_machine() -> None:

@@ -85,7 +85,12 @@ class Servers:
         self._launch(Server(name, words, place, environment or {}, inside=inside))
 
     def adopt(self, name: str, process: "subprocess.Popen[bytes]", directory: Path) -> None:
-        """Take a process for the lab's own that was started with `prefix` elsewhere."""
+        """Take a process for the lab's own that was started with `prefix` elsewhere.
+
+        Its log is the file of its name in `directory`.
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.log(name).hardlink_to(directory / f"{name}.log")
         words = [str(word) for word in process.args]  # type: ignore[union-attr]
         self._record(Server(name, words[len(self.prefix) :], str(directory), pid=process.pid))
 

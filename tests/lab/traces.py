@@ -35,7 +35,19 @@ PLACES = (
 )
 PLACES_OF_LOGS = ("/var/log/pods", "/var/log/containers")
 # Programs that a lab runs: other namespaces alone prove nothing on a machine with browsers.
-PROGRAMS = ("containerd", "etcd", "kube", "kwok", "pause", "runc", "sh", "sleep", "unshare")
+PROGRAMS = (
+    "containerd",
+    "etcd",
+    "kserve",
+    "kube",
+    "kwok",
+    "pause",
+    "runc",
+    "sh",
+    "sleep",
+    "unshare",
+    "weed",
+)
 
 
 @dataclass(frozen=True)

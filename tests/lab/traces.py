@@ -87,7 +87,7 @@ def _other_labs() -> set[str]:
 
 
 def _processes() -> list[str]:
-    """Our children, programs of ours in other namespaces, what names a lab; with their group."""
+    """Our children, programs of ours in other namespaces, members of a lab's control group."""
     found = []
     for process in psutil.process_iter():
         proc = Path(f"/proc/{process.pid}")
@@ -96,11 +96,10 @@ def _processes() -> list[str]:
                 (proc / "ns" / kind).readlink() != Path(f"/proc/self/ns/{kind}").readlink()
                 for kind in ("net", "mnt")
             )
-            line = " ".join(process.cmdline())
-            named = PREFIX in line or str(LABS) in line
-            if strange or named or process.ppid() == os.getpid():
-                group = (proc / "cgroup").read_text().replace("\n", " ")
-                found.append(f"{process.pid} {process.name()} {line[:100]} {group}")
+            groups = (proc / "cgroup").read_text().replace("\n", " ")
+            if strange or PREFIX in groups or process.ppid() == os.getpid():
+                line = " ".join(process.cmdline())
+                found.append(f"{process.pid} {process.name()} {line[:100]} {groups}")
     return found
 
 

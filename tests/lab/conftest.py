@@ -46,7 +46,7 @@ def lab(poor_machine: None) -> Iterator[Lab]:
 
 def lab_directory() -> Path:
     """Return a directory on the disk, for images are too much for memory; it goes with its lab."""
-    return Path(tempfile.mkdtemp(prefix="ai-how-lab-", dir="/var/tmp"))
+    return Path(tempfile.mkdtemp(prefix="ai-how-test-lab-", dir="/var/tmp"))
 
 
 @pytest.fixture(scope="session")

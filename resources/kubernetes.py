@@ -128,9 +128,12 @@ class Kubernetes:
         api_version: str,
         kind: str,
         namespace: str | None = None,
-        labels: Mapping[str, str] | None = None,
+        labels: Mapping[str, str | None] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Give the objects of a kind, of one namespace or of all, page by page."""
+        """Give the objects of a kind, of one namespace or of all, page by page.
+
+        `labels` choose by value, or with None by being there.
+        """
         collection = self._collection(api_version, kind, namespace, labels=labels)
         for items, _ in collection.pages():
             yield from items
@@ -183,7 +186,7 @@ class Kubernetes:
         namespace: str | None = None,
         *,
         name: str | None = None,
-        labels: Mapping[str, str] | None = None,
+        labels: Mapping[str, str | None] | None = None,
         since: str = "",
         timeout_s: float,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -269,7 +272,7 @@ class Kubernetes:
         metadata, spec = one["metadata"], one.get("spec") or {}
         namespace, kind = metadata.get("namespace"), one["kind"]
         if kind in _OWNED_BY:
-            labels = {_OWNED_BY[kind]: str(metadata["name"])}
+            labels: dict[str, str | None] = {_OWNED_BY[kind]: str(metadata["name"])}
             beside = [
                 owned
                 for workload in ("Deployment", "ReplicaSet")
@@ -361,14 +364,16 @@ class Kubernetes:
         namespace: str | None,
         *,
         name: str | None = None,
-        labels: Mapping[str, str] | None = None,
+        labels: Mapping[str, str | None] | None = None,
         fields: str = "",
     ) -> Collection:
         if name:
             fields = f"metadata.name={name}"
         selectors = {"fieldSelector": fields} if fields else {}
         if labels:
-            selectors["labelSelector"] = ",".join(f"{key}={labels[key]}" for key in sorted(labels))
+            selectors["labelSelector"] = ",".join(
+                key if value is None else f"{key}={value}" for key, value in sorted(labels.items())
+            )
         path = self._places.path(api_version, kind, namespace)
         return Collection(self._http, api_version, kind, path, selectors)
 

@@ -134,6 +134,8 @@ def test_labels_choose(cluster, namespace):
         cluster.apply(pod(namespace, name, labels=labels))
     chosen = cluster.list("v1", "Pod", namespace, {"x": "1", "y": "1"})
     assert [one["metadata"]["name"] for one in chosen] == ["a"]
+    bearing = cluster.list("v1", "Pod", namespace, {"x": None})
+    assert [one["metadata"]["name"] for one in bearing] == ["a", "b"]
 
 
 def test_deleting_tells_whether_there_was_one(cluster, namespace):

@@ -310,8 +310,10 @@ def _no_room(
     wanted: Wanted, rooms: Sequence[NodeRoom], room: int, pods: int, beside: str
 ) -> Refuse:
     where = f" {beside}" if beside else ""
-    short = shortages(wanted.needs, rooms) or ("each has its share" if rooms else "no nodes")
-    reason = f"{wanted.predictor} needs {pods} pods{where}, there is room for {room} ({short})"
+    short = shortages(wanted.needs, rooms) if rooms else "no nodes"
+    told = f" ({short})" if short else ""
+    many = f"{pods} pod" if pods == 1 else f"{pods} pods"
+    reason = f"{wanted.predictor} needs {many}{where}, there is room for {room}{told}"
     remedy = "free or add nodes, mend labels, taints and tolerations, or ask for less"
     if beside.startswith("beside"):
         remedy += f"; or {_ALLOW_GAP}"

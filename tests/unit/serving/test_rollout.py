@@ -244,6 +244,18 @@ def test_larger_pods_do_not_wait_for_places_of_the_old_ones() -> None:
     assert rollout_plan(live(1, 2), larger, rooms(2), RECREATE) == (Recreate("v1", 2),)
 
 
+def test_pods_of_another_form_do_not_count_on_the_order_in_which_old_ones_go() -> None:
+    """The old pod whose place takes three new ones may be the last to go."""
+    old, new = Needs({"cpu": Fraction(60)}), Needs({"cpu": Fraction(20), GPU: Fraction(1)})
+    nodes = [
+        NodeRoom(f"n{at}", {"cpu": Fraction(cpu), GPU: Fraction(gpus), "pods": Fraction(9)})
+        for at, (cpu, gpus) in enumerate([(0, 6), (0, 0), (20, 1)])
+    ]
+    current = live(1, 2, nodes=("n0", "n1"), needs=old)
+    [refusal] = rollout_plan(current, wanted(1, 2, needs=new), nodes, REFUSE)
+    assert isinstance(refusal, Refuse)
+
+
 def test_a_cordoned_node_makes_no_room_for_the_next_pod() -> None:
     cordoned = NodeRoom("gpu-0", {GPU: Fraction(0), "pods": Fraction(9)}, closed="cordoned")
     other = NodeRoom("gpu-1", {GPU: Fraction(1), "pods": Fraction(9)})

@@ -111,7 +111,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Promote:
-    """Make the candidate the endpoint's predictor; the old pods go; wait for `pods` ready pods."""
+    """Make the candidate the endpoint's predictor; the old pods go; wait for `pods` ready pods.
+
+    KServe leaves the old predictor's HorizontalPodAutoscaler, if it had one, to be deleted.
+    """
 
     predictor: str
     pods: int

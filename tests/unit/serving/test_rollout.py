@@ -185,6 +185,12 @@ def test_a_candidate_that_failed_is_taken_away_by_the_plan_for_the_live_version(
     assert plan == (RemoveCandidate("v2", 2),)
 
 
+def test_rolled_back_in_mid_rollout_the_requests_go_back_before_the_candidate_goes() -> None:
+    current = Current(running(1, as_wanted=True), running(2), "v2")
+    plan = rollout_plan(current, wanted(1), rooms(0), REFUSE)
+    assert plan == (Route("v1"), RemoveCandidate("v2", 1))
+
+
 def test_what_was_held_for_a_candidate_is_given_back_to_the_autoscaler() -> None:
     current = Current(running(1, 3, bounds=replicas(3, 4), as_wanted=True), running(2), "v1")
     assert rollout_plan(current, wanted(1, 1, 4), rooms(0), REFUSE) == (

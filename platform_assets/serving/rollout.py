@@ -111,7 +111,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Promote:
-    """Make the candidate the endpoint's predictor; the old pods go; wait for `pods` ready pods."""
+    """Make the candidate the endpoint's predictor; the old pods go; wait for `pods` ready pods.
+
+    KServe leaves the old predictor's HorizontalPodAutoscaler, if it had one, to be deleted.
+    """
 
     predictor: str
     pods: int
@@ -310,8 +313,10 @@ def _no_room(
     wanted: Wanted, rooms: Sequence[NodeRoom], room: int, pods: int, beside: str
 ) -> Refuse:
     where = f" {beside}" if beside else ""
-    short = shortages(wanted.needs, rooms) or ("each has its share" if rooms else "no nodes")
-    reason = f"{wanted.predictor} needs {pods} pods{where}, there is room for {room} ({short})"
+    short = shortages(wanted.needs, rooms) if rooms else "no nodes"
+    told = f" ({short})" if short else ""
+    many = f"{pods} pod" if pods == 1 else f"{pods} pods"
+    reason = f"{wanted.predictor} needs {many}{where}, there is room for {room}{told}"
     remedy = "free or add nodes, mend labels, taints and tolerations, or ask for less"
     if beside.startswith("beside"):
         remedy += f"; or {_ALLOW_GAP}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from platform_assets.serving.inference_service import (
     Version,
+    deployment_name,
     differs,
     inference_service,
     inherited,
@@ -31,13 +32,12 @@ from platform_assets.serving.rollout import (
     Recreate,
     RemoveCandidate,
     Route,
-    Running,
     Step,
     Update,
-    Wanted,
 )
+from platform_assets.serving.rollout_state import current_of
 from platform_assets.spec.model.services import Kserve
-from platform_assets.spec.served_pods import Replicas, ServedPods
+from platform_assets.spec.served_pods import ServedPods
 
 KSERVE = Kserve.model_validate({"object_store": {"url": "http://10.0.0.1:8333"}})
 GPU = "nvidia.com/gpu"
@@ -86,10 +86,16 @@ class Cluster:
 
     def _ours(self) -> list[dict[str, Any]]:
         return [
-            {"spec": pod_spec(pod.spec) | {"nodeName": pod.node}, "status": {"phase": "Running"}}
-            for pods in self.deployments.values()
+            {
+                "metadata": {"labels": {"app": f"isvc.{deployment_name('e', name)}"}},
+                "spec": pod_spec(pod.spec) | ({"nodeName": pod.node} if pod.node else {}),
+                "status": {
+                    "phase": "Running" if pod.node else "Pending",
+                    "conditions": [{"type": "Ready", "status": "True"}] if pod.node else [],
+                },
+            }
+            for name, pods in self.deployments.items()
             for pod in pods
-            if pod.node is not None
         ]
 
     def answering(self) -> int:
@@ -97,30 +103,10 @@ class Cluster:
         return sum(pod.node is not None for pod in self.deployments.get(self.served or "", ()))
 
     def current(self, wanted: dict[str, Any]) -> Current | None:
-        if self.found is None:
-            return None
-        spec = self.found["spec"]
-        canaries = [each["predictor"] for each in spec.get("canary", ())]
-        taken = sum(each["minReplicas"] for each in canaries)
-        return Current(
-            self._running(spec["predictor"], wanted, taken),
-            self._running(canaries[0], wanted, 0) if canaries else None,
-            self.served,
+        service = (
+            live_service("e", self.served, namespace="m", estate="lab") if self.served else None
         )
-
-    def _running(self, predictor: dict[str, Any], wanted: dict[str, Any], taken: int) -> Running:
-        pods = self.deployments[predictor["name"]]
-        least = max(predictor["minReplicas"] - taken, 1)
-        return Running(
-            predictor["name"],
-            predictor["annotations"]["ai-how.dev/tree-digest"],
-            len(pods),
-            Replicas(min=least, max=max(predictor.get("maxReplicas", least), least)),
-            tuple(pod.node for pod in pods if pod.node is not None),
-            sum(pod.node is not None for pod in pods),
-            needs_of(predictor),
-            differs(predictor, wanted["spec"]["predictor"]) == (),
-        )
+        return current_of(self.found, service, self._ours(), wanted)
 
     # What a run does, step by step.
 
@@ -247,13 +233,7 @@ def node(name: str, gpus: int, *, cpu: int = 64, **more: Any) -> dict[str, Any]:
 def other_pod(node_name: str, gpus: int) -> dict[str, Any]:
     requests = {GPU: str(gpus), "cpu": "1"}
     return {
+        "metadata": {},
         "spec": {"nodeName": node_name, "containers": [{"resources": {"requests": requests}}]},
         "status": {"phase": "Running"},
     }
-
-
-def wanted_of(number: int, keys: dict[str, Any], found: dict[str, Any] | None) -> Wanted:
-    predictor = manifest(number, keys)["spec"]["predictor"]
-    replicas = ServedPods.model_validate(keys).replicas
-    left = inherited(found["spec"]["predictor"], predictor) if found is not None else ()
-    return Wanted(f"v{number}", f"{number:064x}", replicas, needs_of(predictor), left)

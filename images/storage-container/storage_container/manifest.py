@@ -114,8 +114,9 @@ def read_manifest(data: bytes, where: str, tree_digest: str) -> Manifest:
 def _files(data: bytes) -> tuple[FileEntry, ...]:
     try:
         document: Any = json.loads(data.decode("utf-8"))
-    except RecursionError as error:
-        raise ValueError("expected a manifest, found JSON without end") from error
+    except (ValueError, RecursionError) as error:
+        message = f"expected JSON in UTF-8, found bytes that do not parse: {error}"
+        raise ValueError(message) from error
     if not isinstance(document, dict) or document.keys() != {"files", "version"}:
         raise ValueError("expected an object with keys `files` and `version`")
     version, listed = document["version"], document["files"]

@@ -54,7 +54,7 @@ def downloads(request: Request) -> bool:
 class Fault:
     """What goes wrong, with which requests, and how many times; `met` counts them."""
 
-    kind: str  # refuse, status, slow, drop, flip-sent, flip-received
+    kind: str  # refuse, status, slow, drop, drop-received, flip-sent, flip-received
     which: Callable[[Request], bool] = any_request
     times: int | None = None
     status: int = 503
@@ -258,6 +258,11 @@ def _relay_answer(
         left = int(length)
         for piece in _body(server, left, rest):
             left -= len(piece)
+            if fault is not None and fault.kind == "drop-received" and left <= int(length) // 2:
+                client.sendall(piece[: len(piece) - int(length) // 2 + left])
+                _reset(client)
+                _reset(server)
+                return False
             if fault is not None and fault.kind == "flip-received" and left == 0:
                 piece = piece[:-1] + bytes([piece[-1] ^ 1])  # noqa: PLW2901 - the bit flips
             client.sendall(piece)

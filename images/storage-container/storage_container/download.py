@@ -9,7 +9,7 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,26 +135,24 @@ class _Run:
     ) -> None:
         self._store, self._source, self._tree, self._means = store, source, tree, means
         self._changed = threading.Condition()
-        self._waiting: deque[Transfer] = deque()  # files with spans that nobody was sent for
-        self._left: deque[Transfer] = deque()  # files of which an earlier life has left something
+        self._waiting: deque[Transfer] = deque()  # begun, with spans that nobody was sent for
+        self._coming = self._transfers(manifest.files)
         self._free = [bytearray(SPAN_BYTES) for _ in range(means.buffers)]
         self._busy = 0
         self._failure: BaseException | None = None
+        self._again = bool(tree.there) or any(tree.incoming.iterdir())
         self._total = manifest.total_bytes
         self._done = 0
-        self._enlist(manifest.files)
 
-    def _enlist(self, files: Iterable[FileEntry]) -> None:
-        numbered = sorted(enumerate(files), key=lambda one: -one[1].size)  # the longest first
-        again = bool(self._tree.there) or any(self._tree.incoming.iterdir())
+    def _transfers(self, files: Iterable[FileEntry]) -> Iterator[Transfer]:
+        """Give each file, the longest first, when its turn has come; empty ones are just made."""
+        numbered = sorted(enumerate(files), key=lambda one: -one[1].size)
         for number, entry in numbered:
             final = self._tree.directory / entry.path
-            if not entry.size:
+            if entry.size:
+                yield Transfer(entry, self._source.url(entry.path), self._tree.part(number), final)
+            else:
                 final.write_bytes(b"")
-                continue
-            part, where = self._tree.part(number), self._source.url(entry.path)
-            transfer = Transfer(entry, where, part, final)
-            (self._left if again and transfer.is_left else self._waiting).append(transfer)
 
     def play(self) -> None:
         threads = [
@@ -205,16 +203,20 @@ class _Run:
             while True:
                 if self._failure is not None:
                     raise Stopped
-                if self._free and (self._left or self._waiting):
-                    break
-                if not self._busy:
-                    return None
+                if self._free:
+                    begun = bool(self._waiting)
+                    transfer = self._waiting[0] if begun else next(self._coming, None)
+                    if transfer is not None:
+                        break
+                    if not self._busy:
+                        return None
                 self._changed.wait()
             self._busy += 1
             buffer = self._free.pop()
-            if self._left:
-                return self._left.popleft(), None, buffer
-            transfer = self._waiting[0]
+            if not begun and self._again and transfer.is_left:
+                return transfer, None, buffer
+            if not begun:
+                self._waiting.append(transfer)
             span = transfer.next_span()
             if transfer.is_asked:
                 self._waiting.popleft()

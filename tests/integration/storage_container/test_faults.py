@@ -172,6 +172,14 @@ def test_what_an_earlier_life_finished_is_hashed_again_and_not_downloaded(pod, n
     assert pod.files() == {**FILES, "manifest.json": manifest.to_bytes()}
 
 
+def test_a_write_that_the_kernel_refuses_is_told(pod, copy):
+    source, _ = copy
+    ended = pod.ended(pod.start(source, largest_blocks=10 * 1024))
+    assert ended.code == 6
+    assert f"{pod.models}: {sum(map(len, FILES.values()))} bytes are to be written" in ended.message
+    assert "weights.bin" not in pod.files()
+
+
 def test_a_pod_that_is_deleted_ends_at_once(pod, network, copy):
     source, _ = copy
     pod.url = network.url

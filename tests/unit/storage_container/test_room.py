@@ -1,6 +1,7 @@
 """How much memory is used, and whether a model fits."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,14 @@ def test_a_model_that_the_disk_cannot_hold_is_refused_first(tmp_path):
     free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
     with pytest.raises(NoRoom, match=r"needs \d+ more bytes, \d+ are free; free space"):
         check_room(tmp_path, free + 2**40, None)
+
+
+def test_a_model_larger_than_the_memory_of_a_volume_in_memory_is_refused():
+    check_room(Path("/dev/shm"), MIB, 512 * MIB)
+    with pytest.raises(NoRoom, match=r"is a volume in memory: .* raise the limit, or use a volume"):
+        check_room(Path("/dev/shm"), 2 * MIB, OWN_BYTES + MIB)
+
+
+def test_a_model_larger_than_the_memory_fits_on_a_disk(tmp_path):
+    if not in_memory(tmp_path):
+        check_room(tmp_path, 2 * MIB, MIB)

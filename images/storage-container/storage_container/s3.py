@@ -258,6 +258,8 @@ class Patience:
             StoreUnreachable: it has lasted too long; the words say how long.
             Stopped: another thread has failed.
         """
+        if self._store.stopped.is_set():
+            raise Stopped from failure
         now = time.monotonic()
         if got > self._got:
             self._got, self._last, self._row = got, now, 0

@@ -5,8 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 AI_HOW := .venv/bin/ai-how
 PYTEST := .venv/bin/pytest
 
-.PHONY: help sync demo check unit test test-all test-full test-lab clean
-.PHONY: lab-setup lab-up lab-down lab-status
+.PHONY: help sync demo check unit test test-all test-full test-lab lab-programs lab-setup lab-up lab-down lab-status clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12

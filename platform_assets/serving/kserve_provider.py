@@ -106,7 +106,7 @@ class KserveProvider:
         begun = time.monotonic()
         self._check_prepared()
         entry = intended.entry or ServedPods()
-        version = self._version(intended)
+        version = self.version_of(intended)
         wanted, recreated = (
             inference_service(entry, self.kserve, version, estate=self.estate, recreate=again)
             for again in (False, True)
@@ -148,7 +148,8 @@ class KserveProvider:
         smoke = "its gates were asked" if rollout.report is not None else "not asked"
         return Swap(True, previous, smoke, gated - begun, ended - gated, rollout.report)
 
-    def _version(self, intended: Intended) -> Version:
+    def version_of(self, intended: Intended) -> Version:
+        """Return the ids and the place of what is to be served."""
         prefix = copy_prefix(intended.model, intended.tree_digest)
         return Version(
             endpoint=intended.endpoint,
@@ -220,6 +221,9 @@ class KserveProvider:
                 found |= {name: one.annotations.get(name) for name in told}
                 found["storageUri"] = one.storage_uri
         found["ready pods"] = "at least one" if ready else None
+        for others in observed.written_by_others if observed is not None else ():
+            name = f"fields of {others.manager} since {others.at}"
+            wanted[name], found[name] = None, ", ".join(others.fields)
         for pod in ready:
             name = f"tree digest of pod {pod.name}"
             wanted[name], found[name] = expected.tree_digest, pod.tree_digest

@@ -64,14 +64,16 @@ class KserveFiles:
         for manifest in self._below("runtimes"):
             for container in _containers(manifest["spec"]):
                 name = str(container["image"]).partition(":")[0]
-                container["image"] = self.released(images.get(name, container["image"]))
+                container["image"] = self.released(images.get(name) or str(container["image"]))
             runtimes[manifest["metadata"]["name"]] = manifest
         return runtimes
 
     def released(self, image: str) -> str:
-        """Return an image with the tag of this version where KServe's files say `latest`."""
+        """Return an image with the tag of this version where it is KServe's own `latest`."""
         name, _, tag = image.rpartition(":")
-        return f"{name}:{tag.replace('latest', f'v{self.version}', 1)}" if name else image
+        if not name.startswith("kserve/"):
+            return image
+        return f"{name}:{tag.replace('latest', f'v{self.version}', 1)}"
 
     def _below(self, folder: str) -> Iterator[Manifest]:
         """Give the documents that a folder's kustomization lists, folder by folder."""

@@ -168,9 +168,8 @@ def is_rolled_out(deployment: Object | None) -> bool:
     if deployment is None:
         return False
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
-    return (
-        status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-        and status.get("updatedReplicas", 0) == wanted
-        and status.get("availableReplicas", 0) == wanted
-        and status.get("replicas", 0) == wanted
+    counts = (status.get(f"{which}eplicas", 0) for which in ("r", "updatedR", "availableR"))
+    generation = deployment["metadata"]["generation"]
+    return bool(status.get("observedGeneration", 0) >= generation) and all(
+        count == wanted for count in counts
     )

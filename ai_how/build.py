@@ -69,14 +69,15 @@ class Connections:
         )
 
 
-def _kubernetes(applied: AppliedEstate) -> "Kubernetes | None":
+def kubernetes_of(applied: AppliedEstate, patience_s: float = 20.0) -> "Kubernetes | None":
     """Return the cluster that models are served on, where the estate serves them on one."""
     from resources.kubernetes import Kubernetes
 
     cloud = applied.estate.clusters.cloud if applied.serves_on_kubernetes else None
     if cloud is None:
         return None
-    return Kubernetes(PROJECT / Path(cloud.kubernetes.kubeconfig or "").expanduser())
+    kubeconfig = PROJECT / Path(cloud.kubernetes.kubeconfig or "").expanduser()
+    return Kubernetes(kubeconfig, patience_s=patience_s)
 
 
 def connections(applied: AppliedEstate) -> Connections:
@@ -94,7 +95,7 @@ def connections(applied: AppliedEstate) -> Connections:
         model_server=ModelServer(addresses.model_server_url),
         ledger=Ledger(applied.database_url("ledger_writer", "ledger")),
         host=Host(),
-        kubernetes=_kubernetes(applied),
+        kubernetes=kubernetes_of(applied),
     )
 
 

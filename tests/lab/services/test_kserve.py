@@ -22,9 +22,9 @@ from platform_assets.services.kserve_soundness import KserveUnsound
 from platform_assets.spec.applied import AppliedEstate
 from resources.kubernetes import Kubernetes
 from resources.kubernetes_errors import ObjectMissing
+from tests.lab.estates import applied, kserve_source
 from tests.lab.kserve_lab import KserveLab
 from tests.lab.lab import Lab
-from tests.lab.services.conftest import applied, kserve_source
 
 STORAGE = ("serving.kserve.io/v1alpha1", "ClusterStorageContainer", "ai-how")
 VALIDATING = (
@@ -99,18 +99,33 @@ def test_managed_is_installed_and_then_left_as_it_is(
     assert changed(again) == "nothing: all was as it should be"
 
 
-@pytest.mark.parametrize(
-    "part", [STORAGE, VALIDATING, MUTATING, CERTIFICATE, AUTHORITY, DEPLOYMENT, READERS_KEY]
-)
-def test_a_deleted_part_comes_back(
-    managed: AppliedEstate, cluster: Kubernetes, part: tuple[str, ...]
-) -> None:
+def test_deleted_parts_come_back(managed: AppliedEstate, cluster: Kubernetes) -> None:
     materialized(managed, cluster)
-    assert cluster.delete(*part, wait_s=30)
+    parts = (STORAGE, VALIDATING, MUTATING, CERTIFICATE, AUTHORITY, DEPLOYMENT, READERS_KEY)
+    for part in parts:
+        assert cluster.delete(*part, wait_s=30)
     found = materialized(managed, cluster)
-    assert part[2] in changed(found)
-    assert all(one.passed for one in found.get_asset_check_evaluations())
-    assert cluster.get(*part)
+    for _, kind, name, *namespace in parts:
+        assert f"{kind} {'/'.join([*namespace, name])}: made" in changed(found)
+    assert [one for one in found.get_asset_check_evaluations() if not one.passed] == []
+
+
+def test_a_lost_authority_makes_no_gap_that_lasts(
+    managed: AppliedEstate, cluster: Kubernetes
+) -> None:
+    """Pods show the old certificate until they are replaced, so both authorities are trusted."""
+    materialized(managed, cluster)
+    assert cluster.delete(*AUTHORITY, wait_s=30)
+    found = materialized(managed, cluster)
+    assert [one for one in found.get_asset_check_evaluations() if not one.passed] == []
+    assert authorities_trusted(cluster) == 2
+    materialized(managed, cluster)
+    assert authorities_trusted(cluster) == 1
+
+
+def authorities_trusted(cluster: Kubernetes) -> int:
+    [webhook] = cluster.get(*VALIDATING)["webhooks"]
+    return base64.b64decode(webhook["clientConfig"]["caBundle"]).decode().count("BEGIN CERT")
 
 
 def test_what_somebody_edits_is_put_right(managed: AppliedEstate, cluster: Kubernetes) -> None:

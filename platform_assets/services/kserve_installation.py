@@ -69,12 +69,14 @@ class Installation:
         authority, renewed = self._authority(changes)
         certificate = self._certificate(authority, changes)
         renewed = renewed or changes[-1].how != "as it was"
-        trusted = self._trusted(authority, keep=renewed)
-        # Both authorities are trusted before a pod shows the new one's certificate.
-        changes += [self._ensure(one) for one in trusted]
+        # Whom pods still show is trusted until none of them does.
+        changes += [self._ensure(one) for one in self._trusting(authority, keep=renewed)]
         deployment = manifests.manager(self.files, self.kserve, certificate.fingerprint)
         changes.append(self._ensure(deployment))
         self.wait_for_manager()
+        if renewed:
+            for one in self._trusting(authority, keep=False):
+                self._ensure(one)
         changes += [self._ensure(one) for one in manifests.runtimes(self.files, self.kserve)]
         return changes
 
@@ -138,7 +140,7 @@ class Installation:
         self._keep(manifests.CERTIFICATE_SECRET, made, more, changes)
         return made
 
-    def _trusted(self, authority: Issued, *, keep: bool) -> list[Object]:
+    def _trusting(self, authority: Issued, *, keep: bool) -> list[Object]:
         """Return the webhook configurations; with `keep` they still trust who was trusted last."""
         before = "".join(self._bundles()) if keep else ""
         trusted = bundle(authority, before, datetime.now(UTC))

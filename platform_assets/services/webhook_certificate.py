@@ -7,6 +7,7 @@ documentation, "Dynamic Admission Control: contacting the webhook".
 
 import datetime as dt
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +20,9 @@ AUTHORITY_VALID: Final = dt.timedelta(days=3650)
 CERTIFICATE_VALID: Final = dt.timedelta(days=365)
 RENEWED_BEFORE: Final = 1 / 3  # of its whole time
 CLOCK_SKEW: Final = dt.timedelta(minutes=10)
-_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_PEM: Final = re.compile(
+    "-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----",
+)
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,8 @@ def bundle(authority: Issued, before: str, now: dt.datetime) -> str:
     `before` is what is trusted now; of it the newest that is valid and another stays.
     """
     others = []
-    for part in before.split(_BEGIN)[1:]:
-        pem = f"{_BEGIN}{part.rstrip()}\n"
+    for block in _PEM.findall(before):
+        pem = f"{block}\n"
         try:
             found = x509.load_pem_x509_certificate(pem.encode())
         except ValueError:

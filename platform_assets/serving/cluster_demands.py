@@ -27,7 +27,7 @@ from resources.kubernetes_errors import KubernetesRefused
 Object = dict[str, Any]
 _KSERVE: Final = "serving.kserve.io"
 # Verbs, group, resources; what is done with them stands in docs/serving.md.
-_IN_NAMESPACE: Final = (
+IN_NAMESPACE: Final = (
     ("get list watch create patch delete", _KSERVE, "inferenceservices"),
     ("get create patch delete", "", "services secrets"),
     ("get create patch", "", "serviceaccounts"),
@@ -38,7 +38,7 @@ _IN_NAMESPACE: Final = (
     ("list", "apps", "deployments replicasets"),
     ("get", _KSERVE, "servingruntimes"),
 )
-_EVERYWHERE: Final = (
+EVERYWHERE: Final = (
     ("list", "", "nodes pods"),
     ("get", "", "namespaces"),
     ("list", _KSERVE, "inferenceservices"),
@@ -144,8 +144,8 @@ class ClusterDemands:
     def _rights(self) -> _Answer:
         namespace = self.ground.namespace
         wanted: list[tuple[tuple[str, str, str], str | None]]
-        wanted = [(each, namespace) for each in _expanded(_IN_NAMESPACE)]
-        everywhere = _EVERYWHERE + (_TO_INSTALL if self.ground.kserve.managed else ())
+        wanted = [(each, namespace) for each in _expanded(IN_NAMESPACE)]
+        everywhere = EVERYWHERE + (_TO_INSTALL if self.ground.kserve.managed else ())
         wanted += [(each, None) for each in _expanded(everywhere)]
         if not self._may_look_at_namespaces or not self._is_namespace_there:
             wanted.append((("create", "", "namespaces"), None))

@@ -27,6 +27,7 @@ _NAMESPACED: Final = (
     *("ConfigMap", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount"),
     "ServingRuntime",
 )
+_FAREWELL_S: Final = 5
 _OF_METRICS_PROXY: Final = ("kserve-proxy-", "kserve-controller-manager-metrics-service")
 # Clients ask our own Services: no gateway, no Knative is needed.
 _STANDARD: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -84,6 +85,8 @@ def manager(files: KserveFiles, kserve: Kserve, certificate: str) -> Manifest:
     # With a tenth of a processor its webhooks answer late, and every pod of a model waits for them.
     container["resources"]["limits"].pop("cpu", None)
     container["readinessProbe"] |= {"initialDelaySeconds": 1, "periodSeconds": 2}
+    # Nodes send requests to a pod that goes until they have heard of it; until then it answers.
+    container["lifecycle"] = {"preStop": {"sleep": {"seconds": _FAREWELL_S}}}
     return deployment
 
 

@@ -5,6 +5,7 @@ webhooks, runtimes. Every step can be repeated; what is as it should be stays un
 """
 
 import base64
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ from resources.kubernetes import Kubernetes
 from resources.kubernetes_words import is_ready
 
 ESTABLISHED_S: Final = 60.0
+FAREWELL_S: Final = 60.0
+POLL_S: Final = 0.5
 MANAGER_S: Final = 300.0  # its image may have to be pulled
 _FOREIGN: Final = (
     "set kserve.managed to false where somebody else provides KServe, or remove that one first"
@@ -74,7 +77,7 @@ class Installation:
         deployment = manifests.manager(self.files, self.kserve, certificate.fingerprint)
         changes.append(self._ensure(deployment))
         self.wait_for_manager()
-        if renewed:
+        if renewed and self._is_shown_by_all(certificate):
             for one in self._trusting(authority, keep=False):
                 self._ensure(one)
         changes += [self._ensure(one) for one in manifests.runtimes(self.files, self.kserve)]
@@ -96,6 +99,23 @@ class Installation:
             what="all pods of the wanted manager to be available",
             timeout_s=MANAGER_S,
         )
+
+    def _is_shown_by_all(self, certificate: Issued) -> bool:
+        """Say whether no pod shows another certificate any more; wait for those that go."""
+        deadline = time.monotonic() + FAREWELL_S
+        while True:
+            labels = {"control-plane": manifests.MANAGER}
+            pods = self.kubernetes.list("v1", "Pod", self.kserve.namespace, labels)
+            shown = {
+                (pod["metadata"].get("annotations") or {}).get(manifests.CERTIFICATE_ANNOTATION)
+                for pod in pods
+            }
+            if shown <= {certificate.fingerprint}:
+                return True
+            if time.monotonic() > deadline:
+                self.say("an older manager goes on; whom it shows is trusted until the next time")
+                return False
+            time.sleep(POLL_S)
 
     def _ensure(self, manifest: Object) -> Change:
         change = ensure(self.kubernetes, marked(manifest, self.estate))

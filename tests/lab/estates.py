@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from platform_assets.spec.applied import Addresses, AppliedEstate
+from platform_assets.spec.applied import AppliedEstate
+from tests.applied_estates import applied_estate
 from tests.lab.lab import Lab
 from tests.lab.programs import module_directory
 
@@ -38,19 +39,4 @@ def applied(
             }
         },
     }
-    addresses = Addresses(
-        postgresql_socket_dir=state,
-        postgresql_port=5432,
-        s3_url=s3_url,
-        mlflow_url="http://127.0.0.1:1",
-        model_server_url="http://127.0.0.1:1",
-        dagster_url="http://127.0.0.1:1",
-    )
-    return AppliedEstate(
-        declared=declared,
-        source=state / "local.yaml",
-        checkpoint_root=state,
-        serving_file=state / "serving.yaml",
-        state=state,
-        addresses=addresses,
-    )
+    return applied_estate(state, declared=declared, s3_url=s3_url)

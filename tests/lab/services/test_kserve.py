@@ -24,9 +24,22 @@ from platform_assets.services.kserve_soundness import KserveSoundness, KserveUns
 from platform_assets.spec.applied import AppliedEstate
 from resources.kubernetes import Kubernetes
 from resources.kubernetes_errors import ObjectMissing
+from tests.integration.serving.object_store import published
 from tests.lab.estates import applied, kserve_source
-from tests.lab.kserve_lab import KserveLab
+from tests.lab.images import mlserver_image, storage_container_image
+from tests.lab.inference_services import (
+    delete,
+    ensure_account,
+    inference_service,
+    is_ready,
+    storage_status,
+    wait_until,
+)
+from tests.lab.kserve import apply
+from tests.lab.kserve_lab import KserveLab, give_images
+from tests.lab.kserve_manifests import serving_runtime
 from tests.lab.lab import Lab
+from tests.sample_checkpoints import mlflow_checkpoint
 
 STORAGE = ("serving.kserve.io/v1alpha1", "ClusterStorageContainer", "ai-how")
 VALIDATING = (
@@ -158,6 +171,25 @@ def test_what_somebody_edits_is_put_right(managed: AppliedEstate, cluster: Kuber
     assert "ai-how-models: changed" in changed(materialized(managed, cluster))
     key = cluster.get(*READERS_KEY)["data"]["AWS_SECRET_ACCESS_KEY"]
     assert base64.b64decode(key).decode() == SECRET_KEY
+
+
+def test_the_installed_kserve_serves(
+    managed: AppliedEstate, cluster: Kubernetes, bare_lab: Lab, tmp_path: Path
+) -> None:
+    materialized(managed, cluster)
+    served = KserveLab(bare_lab, bare_lab.object_store, mlserver_image(), storage_container_image())
+    give_images(bare_lab, [served.model_server])
+    ensure_account(served)
+    apply(bare_lab, [serving_runtime(served.model_server.pinned)])
+    directory = mlflow_checkpoint(tmp_path, "digits", "run", seal=False)
+    files = {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    prefix, manifest = published(served.publisher, "digits", files)
+    try:
+        apply(bare_lab, [inference_service("digits", f"s3://models/{prefix}")])
+        _, [pod] = wait_until(served, "digits", lambda found, _: is_ready(found))
+    finally:
+        delete(served, "digits")
+    assert json.loads(storage_status(pod)["message"])["tree_digest"] == manifest.tree_digest
 
 
 def test_another_estate_does_not_take_it_over(managed: AppliedEstate, cluster: Kubernetes) -> None:

@@ -7,7 +7,7 @@ definitions. Nothing is contacted; the connections open when they are first used
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -39,6 +39,9 @@ from sensors import (
     verification,
 )
 
+if TYPE_CHECKING:
+    from resources.kubernetes import Kubernetes
+
 MODELS_BUCKET = "models"
 
 
@@ -53,16 +56,28 @@ class Connections:
     model_server: ModelServer
     ledger: Ledger
     host: Host
+    kubernetes: "Kubernetes | None" = None
 
     @property
     def provider(self) -> Provider:
         """What carries endpoints, as the estate places them."""
         estate = self.estate
         if estate.serves_on_kubernetes:
-            return _kserve_provider(estate)
+            return _kserve_provider(estate, self.kubernetes)
         return MlserverProvider(
             self.model_server, self.reader_store, estate.served, estate.model_repository
         )
+
+
+def kubernetes_of(applied: AppliedEstate, patience_s: float = 20.0) -> "Kubernetes | None":
+    """Return the cluster that models are served on, where the estate serves them on one."""
+    from resources.kubernetes import Kubernetes
+
+    cloud = applied.estate.clusters.cloud if applied.serves_on_kubernetes else None
+    if cloud is None:
+        return None
+    kubeconfig = PROJECT / Path(cloud.kubernetes.kubeconfig or "").expanduser()
+    return Kubernetes(kubeconfig, patience_s=patience_s)
 
 
 def connections(applied: AppliedEstate) -> Connections:
@@ -80,25 +95,24 @@ def connections(applied: AppliedEstate) -> Connections:
         model_server=ModelServer(addresses.model_server_url),
         ledger=Ledger(applied.database_url("ledger_writer", "ledger")),
         host=Host(),
+        kubernetes=kubernetes_of(applied),
     )
 
 
-def _kserve_provider(applied: AppliedEstate) -> Provider:
+def _kserve_provider(applied: AppliedEstate, kubernetes: "Kubernetes | None") -> Provider:
     """Return KServe on the cluster of the estate; the estate's rules see to it that there is one.
 
     Imported here: it is needed where models are served on a cluster, and nowhere else.
     """
     from platform_assets.serving.kserve_provider import KserveProvider
-    from resources.kubernetes import Kubernetes
 
     cloud = applied.estate.clusters.cloud
     serving = cloud.mlops.serving if cloud is not None else None
     kserve = serving.kserve if serving is not None else None
-    if cloud is None or kserve is None:
+    if kubernetes is None or kserve is None:
         message = f"{applied.source}: placement.serving is kubernetes, but no kserve is declared"
         raise NotApplied(message)
-    kubeconfig = PROJECT / Path(cloud.kubernetes.kubeconfig or "").expanduser()
-    return KserveProvider(Kubernetes(kubeconfig), kserve, applied.name, MODELS_BUCKET)
+    return KserveProvider(kubernetes, kserve, applied.name, MODELS_BUCKET)
 
 
 def _resources(estate: AppliedEstate, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +120,19 @@ def _resources(estate: AppliedEstate, overrides: Mapping[str, Any]) -> dict[str,
     own = connections(estate)
     known = {field.name for field in fields(own)}
     own = replace(own, **{name: one for name, one in overrides.items() if name in known})
-    return {**vars(own), "provider": own.provider, **overrides}
+    made = {name: one for name, one in vars(own).items() if one is not None}
+    return {**made, "provider": own.provider, **overrides}
+
+
+def _cluster_part(
+    estate: AppliedEstate,
+) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+    """Return what there is, and is imported, only where models are served on a cluster."""
+    if not estate.serves_on_kubernetes:
+        return [], []
+    from platform_assets.services.kserve import kserve_asset_of, kserve_checks_of
+
+    return [kserve_asset_of(estate)], kserve_checks_of(estate)
 
 
 def build_defs(
@@ -127,14 +153,17 @@ def build_defs(
         model_server_service,
         live_verification,
     ]
+    cluster_assets, cluster_checks = _cluster_part(estate)
     return dg.Definitions(
         assets=[
             estate_asset.estate_asset_of(estate),
             capacity_plan.capacity_plan_of(estate),
+            *cluster_assets,
             *dg.load_assets_from_modules(modules),
         ],
         asset_checks=[
             estate_asset.estate_findings,
+            *cluster_checks,
             *dg.load_asset_checks_from_modules(modules),
         ],
         jobs=[

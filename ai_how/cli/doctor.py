@@ -66,10 +66,10 @@ def status(told: "Sequence[Floor]") -> int:
     return CANNOT_TELL if "cannot tell" in verdicts else 0
 
 
-def show(told: "Sequence[Floor]", console: Console) -> None:
+def show(told: "Sequence[Floor]", console: Console, heading: str = "Floor") -> None:
     """Print one row for each floor, the count, and what to do about those that do not hold."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("Floor", no_wrap=True)
+    table.add_column(heading, no_wrap=True)
     table.add_column("Verdict", no_wrap=True)
     table.add_column("Wanted", max_width=30)
     table.add_column("Found", overflow="fold")

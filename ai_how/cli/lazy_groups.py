@@ -26,6 +26,7 @@ class LazyGroups(TyperGroup):
         "lineage",
         "plan",
         "retention",
+        "serving",
     )
 
     def list_commands(self, ctx: "Context") -> list[str]:

@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from platform_assets.lineage import ids
+from platform_assets.services.cluster_objects import ESTATE_LABEL, MANAGED_BY
+from platform_assets.services.endpoint_ground import STORAGE_CONTAINER
 from platform_assets.spec.model.services import Kserve
 from platform_assets.spec.quantities import number_of
 from platform_assets.spec.served_pods import GPU, Replicas, ServedPods
 
 API_VERSION: Final = "serving.kserve.io/v1beta1"
 KIND: Final = "InferenceService"
-STORAGE_CONTAINER: Final = "ai-how"
 PORT: Final = 8080  # of KServe's model servers, where a runtime declares no other
-MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "ai-how"}
-ESTATE_LABEL: Final = ids.ANNOTATION_PREFIX + "estate"
 ENDPOINT_LABEL: Final = ids.ANNOTATION_PREFIX + "endpoint"
 MODE: Final = "serving.kserve.io/deploymentMode"
 SCALER: Final = "serving.kserve.io/autoscalerClass"

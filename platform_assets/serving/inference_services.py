@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from platform_assets.lineage import ids
-from platform_assets.serving.inference_service import ESTATE_LABEL, MANAGED_BY
+from platform_assets.services.cluster_objects import ESTATE_LABEL, MANAGED_BY
 from resources.kubernetes_words import is_ready, pod_failure, unmet_conditions
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"

@@ -17,11 +17,11 @@ from platform_assets.lineage import ids
 from platform_assets.lineage.manifest import copy_prefix
 from platform_assets.lineage.verdict import Hop, HopResult, value_differences
 from platform_assets.lineage.verification import Expected
+from platform_assets.services.endpoint_ground import STORAGE_CONTAINER
 from platform_assets.serving.gate_report import GateReport
 from platform_assets.serving.inference_service import (
     API_VERSION,
     KIND,
-    STORAGE_CONTAINER,
     Version,
     deployment_name,
     inference_service,

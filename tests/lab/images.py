@@ -26,6 +26,7 @@ from tests.lab.image_cache import (
     tree_digest,
 )
 from tests.lab.oci_image import FilesLayer, ImageConfig, TarLayer, image_digest, write_image
+from tests.lab.programs import program
 
 PROJECT = Path(__file__).parents[2]
 STORAGE_CONTAINER_SOURCE = PROJECT / "images" / "storage-container"
@@ -119,6 +120,19 @@ def storage_container_image() -> Image:
 
     name = f"{REGISTRY}/storage-container:{recipe_key(recipe)}"
     return Image(name, built_once("storage-container.tar", recipe, build))
+
+
+def kserve_manager_image() -> Image:
+    """Return the image of KServe's manager, as its own: one program, a user that is not root."""
+    manager = program("kserve-manager")
+    recipe = "\n".join([file_digest(manager), file_digest(Path(__file__))])
+
+    def build(archive: Path) -> None:
+        layer = FilesLayer({"/manager": manager}, mtime=_BUILT_AT)
+        write_image(archive, name, [layer], ImageConfig(entrypoint=["/manager"], user=USER))
+
+    name = f"{REGISTRY}/kserve-manager:{recipe_key(recipe)}"
+    return Image(name, built_once("kserve-manager.tar", recipe, build))
 
 
 def root_file_system() -> Path:

@@ -32,14 +32,14 @@ def ensure_kserve_lab(lab: Lab) -> KserveLab:
     """Bring all of it to a lab that is up; what is there already stays."""
     model_server, storage_container = mlserver_image(), storage_container_image()
     with ThreadPoolExecutor(2) as beside:
-        imported = beside.submit(_give_images, lab, [storage_container, model_server])
+        imported = beside.submit(give_images, lab, [storage_container, model_server])
         stored = beside.submit(lambda: lab.object_store)
         ensure_kserve(lab, model_server, storage_container)
         imported.result()
         return KserveLab(lab, stored.result(), model_server, storage_container)
 
 
-def _give_images(lab: Lab, images: list[Image]) -> None:
+def give_images(lab: Lab, images: list[Image]) -> None:
     """Give images to the node, known by digest too, as if pulled from a registry."""
     present = lab.images()
     for image in images:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from storage_container.download import download
 from storage_container.errors import StorageContainerError
+from storage_container.probe import FLAG, probe, probed_place
 from storage_container.s3 import Store
 from storage_container.settings import endpoint_of, source_of
 
@@ -19,26 +20,36 @@ MAX_MESSAGE_BYTES = 4096  # what Kubernetes keeps
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Download a model; return the exit code."""
+    """Download a model, or ask the store whether that could be; return the exit code."""
     try:
-        source, destination = source_of(arguments, os.environ)
-        endpoint = endpoint_of(os.environ)
-        _say(f"downloading {source.url()} from {endpoint.url} to {destination}")
-        found = download(Store(endpoint, source.bucket, _say), source, destination)
+        asked = list(arguments[:1]) == [FLAG]
+        result = _probed(arguments[1:]) if asked else _downloaded(arguments)
     except StorageContainerError as error:
         _leave(str(error))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - a person must be able to read it in the pod's status
         _leave(f"storage container: {type(error).__name__}: {error}; this is a defect of it")
         return 1
-    result = {
+    _leave(json.dumps(result))
+    return 0
+
+
+def _downloaded(arguments: Sequence[str]) -> dict[str, object]:
+    source, destination = source_of(arguments, os.environ)
+    endpoint = endpoint_of(os.environ)
+    _say(f"downloading {source.url()} from {endpoint.url} to {destination}")
+    found = download(Store(endpoint, source.bucket, _say), source, destination)
+    return {
         "bytes": found.bytes,
         "files": found.files,
         "seconds": round(found.seconds, 3),
         "tree_digest": found.tree_digest,
     }
-    _leave(json.dumps(result))
-    return 0
+
+
+def _probed(arguments: Sequence[str]) -> dict[str, object]:
+    bucket, prefix = probed_place(arguments)
+    return probe(Store(endpoint_of(os.environ), bucket, _say), prefix)
 
 
 def _say(text: str) -> None:

@@ -231,6 +231,9 @@ class Kserve(Declared):
     """Whether this platform installs it and keeps it whole; false: the cluster's owner does."""
     images: KserveImages = KserveImages()
     """Container images that this platform gives to KServe."""
+    manifests: str | None = None
+    """Where managed: folder of KServe's own manifests, a checkout of its repository of that version
+    or the folder of its Go module; relative to this project."""
     object_store: PodObjectStore | None = None
     """The object store that holds models, as pods reach it."""
     version: Version | None = None
@@ -240,7 +243,7 @@ class Kserve(Declared):
     mode: Literal["standard", "knative"] = "standard"
     """Whether Kubernetes itself runs endpoints (once called raw), or Knative."""
     runtimes: tuple[ServingRuntime, ...] = ()
-    """Runtimes that are installed."""
+    """Runtimes that are installed; none named: all that come with KServe."""
     inference_services: InferenceServices = InferenceServices()
     """What endpoints get that say nothing else."""
     autoscaling: Autoscaling = Autoscaling()

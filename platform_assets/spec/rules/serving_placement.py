@@ -76,6 +76,24 @@ def storage_container_missing(estate: Estate, _grounds: Grounds) -> Iterator[Fin
         )
 
 
+def managed_without_source(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
+    """This platform is to install KServe, and does not know from which manifests or image."""
+    kserve = _served_on_kubernetes(estate)
+    if kserve is None or not kserve.managed:
+        return
+    named = {("manifests",): kserve.manifests, ("images", "manager"): kserve.images.manager}
+    for path, value in named.items():
+        if value is None:
+            yield Finding(
+                "managed-without-source",
+                Severity.ERROR,
+                (*KSERVE, *path),
+                f"kserve is managed, and kserve.{dotted(path)} is not set",
+                "name a checkout of github.com/kserve/kserve and the manager's image with its "
+                "digest, or set managed to false where the cluster's owner provides KServe",
+            )
+
+
 def image_without_digest(estate: Estate, _grounds: Grounds) -> Iterator[Finding]:
     """An image that we give to KServe is named without its digest, so that it may change.
 
@@ -165,6 +183,7 @@ SERVING_PLACEMENT_RULES: tuple[Rule, ...] = (
     serving_without_kserve,
     serving_without_cluster,
     storage_container_missing,
+    managed_without_source,
     image_without_digest,
     pods_without_object_store,
     object_store_of_pods,

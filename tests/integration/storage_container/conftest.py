@@ -42,7 +42,7 @@ class Pod:
     def models(self) -> Path:
         return self.home / "mnt/models"
 
-    def start(self, source: str, largest_blocks: int = 0) -> subprocess.Popen:
+    def start(self, source: str, largest_blocks: int = 0, asked: tuple = ()) -> subprocess.Popen:
         self.home.mkdir(exist_ok=True)
         (self.home / "termination-log").write_bytes(b"")
         environment = {
@@ -53,7 +53,8 @@ class Pod:
             "PYTHONPATH": str(PROJECT),
             **self.environment,
         }
-        command = [sys.executable, "-m", "storage_container", source, str(self.models)]
+        command = [sys.executable, "-m", "storage_container"]
+        command += asked or (source, str(self.models))
         if largest_blocks:  # the kernel refuses whatever makes a file larger
             command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', str(largest_blocks), *command]
         with (self.home / "log").open("wb") as log:
@@ -71,6 +72,9 @@ class Pod:
 
     def run(self, source: str) -> Ended:
         return self.ended(self.start(source))
+
+    def probe(self, place: str) -> Ended:
+        return self.ended(self.start("", asked=("--probe", place)))
 
     def files(self) -> dict[str, bytes]:
         found = (path for path in self.models.rglob("*") if path.is_file())

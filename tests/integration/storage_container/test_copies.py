@@ -170,3 +170,22 @@ def test_another_kind_of_place_is_refused(pod):
     ended = pod.run("pvc://somewhere")
     assert ended.code == 2
     assert "SOURCE: expected s3://BUCKET/.../sha256-HEX/" in ended.message
+
+
+def test_a_probe_asks_and_downloads_nothing(store, pod):
+    found = pod.probe(f"s3://{store.bucket}/models/")
+    assert found.result["answers"] == store.endpoint_url
+    assert pod.files() == {}
+
+
+def test_a_probe_with_wrong_keys_says_so(store, pod):
+    pod.environment["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    found = pod.probe(f"s3://{store.bucket}/models/")
+    assert found.code == 4
+    assert "SignatureDoesNotMatch" in found.message
+
+
+def test_a_probe_of_no_place_is_refused(pod):
+    found = pod.probe("s3:models")
+    assert found.code == 2
+    assert "--probe: expected s3://BUCKET/PREFIX/, found 's3:models'" in found.message

@@ -16,6 +16,7 @@ SERVED: dict[str, Any] = {
     "placement/serving": "kubernetes",
     "clusters/cloud/kubernetes/kubeconfig": ".lab/kubeconfig",
     f"{KSERVE}/images/manager": "docker.io/kserve/kserve-controller:v0.20.0" + DIGEST,
+    f"{KSERVE}/manifests": "kserve",
     f"{KSERVE}/images/storage_container": "registry.example.org/storage-container" + DIGEST,
     f"{KSERVE}/object_store/url": "http://10.213.0.1:8333",
 }
@@ -50,6 +51,16 @@ ALONE = {
 }
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
+    (
+        serving_placement.managed_without_source,
+        served({f"{KSERVE}/manifests": GONE, f"{KSERVE}/images/manager": GONE}),
+        [
+            f"{AT}.{key}: kserve is managed, and kserve.{key} is not set -> name a checkout of "
+            "github.com/kserve/kserve and the manager's image with its digest, or set managed to "
+            "false where the cluster's owner provides KServe"
+            for key in ("manifests", "images.manager")
+        ],
+    ),
     (
         serving_placement.serving_without_kserve,
         served({f"{KSERVE}/enabled": False}),

@@ -71,11 +71,11 @@ class Connections:
 
 def kubernetes_of(applied: AppliedEstate, patience_s: float = 20.0) -> "Kubernetes | None":
     """Return the cluster that models are served on, where the estate serves them on one."""
-    from resources.kubernetes import Kubernetes
-
     cloud = applied.estate.clusters.cloud if applied.serves_on_kubernetes else None
     if cloud is None:
         return None
+    from resources.kubernetes import Kubernetes
+
     kubeconfig = PROJECT / Path(cloud.kubernetes.kubeconfig or "").expanduser()
     return Kubernetes(kubeconfig, patience_s=patience_s)
 

@@ -11,15 +11,14 @@ from sklearn.datasets import load_digits
 
 from ai_how.build import connections
 from platform_assets.lineage.deployments import deployed
+from platform_assets.services.kserve import ensure_serving_ground
 from tests.integration.conftest import Installation, installation  # noqa: F401 - a fixture
-from tests.lab.inference_services import ensure_account_of
 from tests.lab.kserve_lab import KserveLab
 from tests.lab.serving.conftest import PODS
 from tests.sample_checkpoints import mlflow_checkpoint
 
 DELIVERED_S = 180.0
 ENDPOINT = "numbers"
-SECRET = "whole-platform"
 
 
 def estate_of(platform: Installation, kserve_lab: KserveLab, store: str) -> str:
@@ -27,11 +26,11 @@ def estate_of(platform: Installation, kserve_lab: KserveLab, store: str) -> str:
     kserve = {
         "managed": False,
         "images": {"storage_container": kserve_lab.storage_container.pinned},
-        "object_store": {"url": store, "secret": SECRET},
+        "object_store": {"url": store},
         "inference_services": {"namespace": "default"},
     }
     declared = {
-        "name": "on-lab",
+        "name": "lab",
         "checkpoint_root": str(platform.checkpoint_root),
         "serving": str(platform.serving_file),
         "placement": {"serving": "kubernetes"},
@@ -56,10 +55,10 @@ def platform(installation, kserve_lab: KserveLab) -> Iterator[Installation]:  # 
     assert up.returncode == 0, up.stdout + up.stderr
     port = urlsplit(one.applied.addresses.s3_url).port
     store = kserve_lab.lab.relay(port)
-    ensure_account_of(kserve_lab, SECRET, store, one.applied.secrets / "s3-reader.json")
     one.estate_file.write_text(estate_of(one, kserve_lab, store))
     applied = one.run("config", "apply")
     assert applied.returncode == 0, applied.stdout + applied.stderr
+    ensure_serving_ground(connections(one.applied).kubernetes, one.applied, print)
     yield one
     connections(one.applied).provider.withdraw(ENDPOINT)
     kserve_lab.lab.servers.stop(f"relay-{port}")

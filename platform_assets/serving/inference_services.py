@@ -14,16 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from platform_assets.lineage import ids
+from platform_assets.serving.inference_service import ESTATE_LABEL, MANAGED_BY
 from resources.kubernetes_words import is_ready, pod_failure, unmet_conditions
 
-API_VERSION = "serving.kserve.io/v1beta1"
-KIND = "InferenceService"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 STORAGE_CONTAINER = "storage-initializer"
 SERVER_CONTAINER = "kserve-container"
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-ESTATE_LABEL = f"{ids.ANNOTATION_PREFIX}estate"
-OURS = "ai-how"
+MANAGED_BY_LABEL, OURS = next(iter(MANAGED_BY.items()))
 # The names of KServe's own manager: its binary's, as released and as the module builds it.
 KSERVE_MANAGERS = frozenset({"manager", "kserve-manager", "kserve-controller-manager"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -1,40 +1,36 @@
-"""What runs of an endpoint on a cluster, read from its API server; nothing is changed here.
+"""Everything that a cluster shows of an endpoint, read from its API server; nothing is changed.
 
-Objects stay as the API spells them. Which steps follow is decided in `rollout.py`, what a pod's
-status tells of its bytes is read in `inference_services.py`.
+Objects stay as the API spells them. What a rollout's plan makes of them stands in
+`rollout_state.py`, what they say of the bytes that are served in `inference_services.py`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from platform_assets.lineage import ids
 from platform_assets.serving.inference_service import (
     API_VERSION,
     KIND,
-    deployment_name,
-    differs,
     live_service_name,
     served_predictor,
 )
-from platform_assets.serving.node_room import NodeRoom, free_resources, needs_of
-from platform_assets.serving.rollout import Current, Running
-from platform_assets.spec.served_pods import Replicas
+from platform_assets.serving.inference_services import (
+    SERVICE_LABEL,
+    ObservedService,
+    ServedPod,
+    observation,
+)
+from platform_assets.serving.node_room import NodeRoom, free_resources
 from resources.kubernetes import Kubernetes
 from resources.kubernetes_errors import ObjectMissing
 
 Object = dict[str, Any]
-OF_ENDPOINT: Final = "serving.kserve.io/inferenceservice"
-DIGEST_ANNOTATION: Final = ids.annotation_name(ids.TREE_DIGEST)
 _RUNTIMES: Final = "serving.kserve.io/v1alpha1"
-STORAGE_INITIALIZER: Final = "storage-initializer"
-_ENDED: Final = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One endpoint as a cluster shows it: InferenceService, stable Service, pods; None: absent."""
+    """One endpoint: InferenceService and the Service that clients know (None: absent), pods."""
 
     endpoint: str
     service: Object | None
@@ -42,42 +38,28 @@ class Seen:
     pods: tuple[Object, ...]
 
     @property
+    def observed(self) -> ObservedService | None:
+        """What InferenceService and pods say of themselves."""
+        if self.service is None:
+            return None
+        return observation([self.service], self.pods).services[0]
+
+    @property
     def live(self) -> str | None:
-        """The predictor whose pods get the requests of clients."""
-        return None if self.stable is None else served_predictor(self.stable, self.endpoint)
+        """The predictor whose pods get the requests of clients.
 
-    @property
-    def predictor(self) -> Object | None:
-        """The predictor that the InferenceService declares."""
-        return None if self.service is None else self.service["spec"]["predictor"]
-
-    @property
-    def serving(self) -> Object | None:
-        """The declared predictor whose pods get the requests; without a stable Service the first.
-
-        That is an InferenceService which nobody here made.
+        Without a Service of ours it is KServe's own: an InferenceService that others made.
         """
-        declared = [one for one in (self.predictor, self.candidate) if one is not None]
-        if self.live is None:
-            return declared[0] if declared else None
-        return next((one for one in declared if one.get("name") == self.live), None)
+        if self.stable is not None:
+            return served_predictor(self.stable, self.endpoint)
+        return None if self.service is None else self.service["spec"]["predictor"].get("name", "")
 
-    @property
-    def candidate(self) -> Object | None:
-        """The predictor that it declares beside that, as a canary."""
-        canaries = ((self.service or {}).get("spec") or {}).get("canary") or ()
-        return canaries[0]["predictor"] if canaries else None
-
-    def pods_of(self, predictor: str) -> list[Object]:
-        """Return the pods of a predictor that have not ended and are not about to."""
-        app = f"isvc.{deployment_name(self.endpoint, predictor)}"
-        return [
-            pod
-            for pod in self.pods
-            if (pod["metadata"].get("labels") or {}).get("app") == app
-            and not pod["metadata"].get("deletionTimestamp")
-            and (pod.get("status") or {}).get("phase") not in _ENDED
-        ]
+    def ready_pods(self, predictor: str | None) -> tuple[ServedPod, ...]:
+        """Return the pods of a predictor that get requests and are there to stay."""
+        observed = self.observed
+        if observed is None or predictor is None:
+            return ()
+        return tuple(pod for pod in observed.pods_of(predictor) if pod.ready)
 
 
 @dataclass(frozen=True)
@@ -93,12 +75,13 @@ class Cluster:
             endpoint,
             self._get(API_VERSION, KIND, endpoint),
             self._get("v1", "Service", live_service_name(endpoint)),
-            tuple(self.kubernetes.list("v1", "Pod", self.namespace, {OF_ENDPOINT: endpoint})),
+            tuple(self.kubernetes.list("v1", "Pod", self.namespace, {SERVICE_LABEL: endpoint})),
         )
 
     def rooms(self) -> tuple[NodeRoom, ...]:
         """Return the room of every node."""
-        return free_resources(self.kubernetes.list("v1", "Node"), self.kubernetes.list("v1", "Pod"))
+        nodes, pods = (self.kubernetes.list("v1", kind) for kind in ("Node", "Pod"))
+        return free_resources(nodes, pods)
 
     def runtime_of(self, predictor: Mapping[str, Any]) -> Object | None:
         """Return the spec of the runtime that a predictor names; None where KServe picks one."""
@@ -110,36 +93,6 @@ class Cluster:
         )
         return None if found is None else found["spec"]
 
-    def current(self, seen: Seen, wanted: Mapping[str, Any]) -> Current | None:
-        """Return what runs of an endpoint, compared with the wanted predictor; None: nothing."""
-        if seen.predictor is None:
-            return None
-        candidate = seen.candidate
-        held = 0 if candidate is None else int(candidate.get("minReplicas", 1))
-        return Current(
-            live=self._running(seen, seen.predictor, wanted, held),
-            candidate=None if candidate is None else self._running(seen, candidate, wanted, 0),
-            served=seen.live,
-        )
-
-    def _running(
-        self, seen: Seen, predictor: Object, wanted: Mapping[str, Any], held: int
-    ) -> Running:
-        name = str(predictor.get("name") or "")
-        pods = seen.pods_of(name)
-        least = max(int(predictor.get("minReplicas", 1)) - held, 1)
-        most = max(int(predictor.get("maxReplicas") or least) - held, least)
-        return Running(
-            predictor=name,
-            tree_digest=(predictor.get("annotations") or {}).get(DIGEST_ANNOTATION, ""),
-            replicas=max(least, len(pods)) if most > least else least,
-            bounds=Replicas(min=least, max=most),
-            nodes=tuple(p["spec"]["nodeName"] for p in pods if p["spec"].get("nodeName")),
-            ready=sum(is_ready(pod) for pod in pods),
-            needs=needs_of(predictor, self.runtime_of(predictor)),
-            as_wanted=not differs(predictor, wanted),
-        )
-
     def _get(
         self, api_version: str, kind: str, name: str, *, namespaced: bool = True
     ) -> Object | None:
@@ -148,26 +101,3 @@ class Cluster:
             return self.kubernetes.get(api_version, kind, name, namespace)
         except ObjectMissing:
             return None
-
-
-def pod_digest(pod: Mapping[str, Any]) -> str | None:
-    """Return the tree digest that the storage container left in a pod's status, if it did.
-
-    When every byte was compared, it writes `{"bytes", "files", "seconds", "tree_digest"}`.
-    """
-    for each in (pod.get("status") or {}).get("initContainerStatuses") or ():
-        ended = (each.get("state") or {}).get("terminated") or {}
-        if each["name"] == STORAGE_INITIALIZER and ended.get("exitCode") == 0:
-            try:
-                told = json.loads(ended.get("message") or "")
-            except ValueError:
-                return None
-            digest = told.get("tree_digest") if isinstance(told, dict) else None
-            return digest if isinstance(digest, str) else None
-    return None
-
-
-def is_ready(pod: Mapping[str, Any]) -> bool:
-    """Return whether a pod gets requests."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -6,20 +6,15 @@ container (`images/storage-container`). Nothing is changed here.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from platform_assets.serving.inference_service import API_VERSION, KIND
-from platform_assets.serving.kserve_cluster import (
-    STORAGE_INITIALIZER,
-    Cluster,
-    Object,
-    is_ready,
-    pod_digest,
-)
+from platform_assets.serving.inference_services import STORAGE_CONTAINER, told_digest
+from platform_assets.serving.kserve_cluster import Cluster, Object
 from platform_assets.spec.errors import AiHowError
 from resources.kubernetes_errors import WaitExpired
+from resources.kubernetes_words import container_statuses, is_ready, pod_failure
 
 READY_S: Final = 1800.0
 SETTLED_S: Final = 300.0
@@ -27,8 +22,7 @@ _LOOK_S: Final = 10.0
 _NO_PODS_S: Final = 60.0
 _UNSCHEDULABLE_S: Final = 60.0
 _RESTARTS: Final = 2  # so many tries of what may pass by itself
-UNREACHABLE: Final = 5  # the storage container's exit code for a store that does not answer
-_FOR_A_PERSON: Final = {2, 3, 4, 6}  # its codes for what no new try changes
+_FOR_A_PERSON: Final = {2, 3, 4, 6}  # exit codes of the storage container
 _NEVER_STARTS: Final = {
     "ImagePullBackOff",
     "InvalidImageName",
@@ -36,71 +30,40 @@ _NEVER_STARTS: Final = {
     "CreateContainerConfigError",
     "CreateContainerError",
 }
+OUT_OF_MEMORY: Final = "OOMKilled"
+_MORE_MEMORY: Final = "the model needs more memory: raise its resources.limits.memory"
 
 
 class PodsRefused(AiHowError):
     """Pods of the new version do not start, or tell other bytes; trying again changes nothing."""
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a pod does not become ready; `lasts` says that waiting longer is of no use."""
+def is_hopeless(pod: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether a pod will not become ready however long one waits, as its status tells.
 
-    words: str
-    lasts: bool
-
-
-def pod_failure(pod: Mapping[str, Any], now: datetime) -> Failure | None:
-    """Return why a pod does not become ready, if its status tells."""
+    What may pass by itself (a store that does not answer, a server that ended) is hopeless after
+    the third try, a pod that no node takes after a minute.
+    """
     status = pod.get("status") or {}
-    for each in status.get("initContainerStatuses") or ():
-        if each["name"] == STORAGE_INITIALIZER and (found := _initializer_failure(each)):
-            return found
-    every = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    for each in every:
-        waiting = (each.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _NEVER_STARTS:
-            words = f"{each['name']}: {waiting['reason']}: {waiting.get('message', '')}"
-            return Failure(words, lasts=True)
-    for each in status.get("containerStatuses") or ():
-        if found := _container_failure(each):
-            return found
+    if any(_is_lasting(each) for each in container_statuses(pod)):
+        return True
     for each in status.get("conditions") or ():
         if each["type"] == "PodScheduled" and each.get("reason") == "Unschedulable":
-            since = datetime.fromisoformat(each["lastTransitionTime"])
-            waited = (now - since).total_seconds()
-            return Failure(f"no node takes it: {each.get('message')}", waited > _UNSCHEDULABLE_S)
-    return None
+            waited = now - datetime.fromisoformat(each["lastTransitionTime"])
+            return waited.total_seconds() > _UNSCHEDULABLE_S
+    return False
 
 
-def _initializer_failure(status: Mapping[str, Any]) -> Failure | None:
-    ended = _ended(status)
-    if ended is None or ended.get("exitCode") == 0:
-        return None
-    code, restarts = ended.get("exitCode"), int(status.get("restartCount", 0))
-    told = str(ended.get("message") or ended.get("reason") or f"exit code {code}").strip()
-    return Failure(f"the model was not fetched: {told}", code in _FOR_A_PERSON or restarts >= 2)
-
-
-def _container_failure(status: Mapping[str, Any]) -> Failure | None:
-    ended = _ended(status)
-    if ended is None:
-        return None
-    reason = str(ended.get("reason") or "Error")
-    told = str(ended.get("message") or "").strip()
-    words = f"{status['name']} ended: {reason}, exit code {ended.get('exitCode')}"
-    if reason == "OOMKilled":
-        words += ": the model needs more than its memory limit; raise resources.limits.memory"
-    lasts = reason == "OOMKilled" or int(status.get("restartCount", 0)) >= _RESTARTS
-    return Failure(f"{words}: {told}" if told else words, lasts)
-
-
-def _ended(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return how a container ended last, unless it runs or has run well since."""
+def _is_lasting(status: Mapping[str, Any]) -> bool:
     state = status.get("state") or {}
-    if state.get("running") and status.get("ready"):
-        return None
-    return state.get("terminated") or (status.get("lastState") or {}).get("terminated")
+    if (state.get("waiting") or {}).get("reason") in _NEVER_STARTS:
+        return True
+    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+    if status.get("ready") or ended.get("exitCode", 0) == 0:
+        return False
+    if status["name"] == STORAGE_CONTAINER and ended["exitCode"] in _FOR_A_PERSON:
+        return True
+    return ended.get("reason") == OUT_OF_MEMORY or int(status.get("restartCount", 0)) >= _RESTARTS
 
 
 def await_pods(  # noqa: PLR0917 - which pods, how many, of what
@@ -143,7 +106,11 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
 
 
 def _enough(pods: Iterable[Object], count: int, tree_digest: str) -> bool:
-    ready = [pod for pod in _staying(pods) if is_ready(pod) and pod_digest(pod) == tree_digest]
+    ready = [
+        pod
+        for pod in _staying(pods)
+        if is_ready(pod) and told_digest(pod.get("status") or {}) == tree_digest
+    ]
     return len(ready) >= count
 
 
@@ -160,17 +127,17 @@ def _check(
 ) -> None:
     """Raise what lasts, and tell once what may pass."""
     for pod in _staying(pods):
-        name, told = pod["metadata"]["name"], pod_digest(pod)
-        if is_ready(pod) and told is not None and told != tree_digest:
+        name, told = pod["metadata"]["name"], told_digest(pod.get("status") or {})
+        if is_ready(pod) and told not in {None, tree_digest}:
             message = f"endpoint {endpoint}: pod {name} tells tree digest {told}, not {tree_digest}"
             raise PodsRefused(f"{message}; find out who changed its InferenceService")
-        failure = pod_failure(pod, datetime.now(UTC))
-        if failure is None:
-            continue
-        words = f"pod {name}: {failure.words}"
-        if failure.lasts:
-            raise PodsRefused(f"endpoint {endpoint}: {words}; what was live is untouched")
-        if words not in said:
+        failure = pod_failure(pod)
+        words = f"pod {name}: {failure}"
+        if failure and is_hopeless(pod, datetime.now(UTC)):
+            hint = f"; {_MORE_MEMORY}" if OUT_OF_MEMORY in failure else ""
+            message = f"endpoint {endpoint}: {words}; what was live is untouched{hint}"
+            raise PodsRefused(message)
+        if failure and words not in said:
             said.add(words)
             progress(words)
 

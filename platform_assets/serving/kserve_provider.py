@@ -23,17 +23,16 @@ from platform_assets.serving.inference_service import (
     Version,
     deployment_name,
     inference_service,
-    inherited,
     live_service_name,
 )
-from platform_assets.serving.kserve_cluster import Cluster, Seen, is_ready, pod_digest
+from platform_assets.serving.kserve_cluster import Cluster, Seen
 from platform_assets.serving.kserve_rollout import GONE_S, Rollout
-from platform_assets.serving.node_room import needs_of
 from platform_assets.serving.provider import CANDIDATE, Answering, Gate, Intended, Swap, Told
-from platform_assets.serving.rollout import Policy, Wanted, rollout_plan
+from platform_assets.serving.rollout import Policy, rollout_plan
+from platform_assets.serving.rollout_state import current_of, wanted_of
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.model.services import Kserve
-from platform_assets.spec.served_pods import Replicas, ServedPods
+from platform_assets.spec.served_pods import ServedPods
 from resources.kubernetes import Kubernetes
 from resources.kubernetes_errors import KubernetesError, ObjectMissing
 from resources.model_server import ModelServer
@@ -87,15 +86,18 @@ class KserveProvider:
         """Return what every ready pod of an endpoint tells; pods that differ tell no digest."""
         endpoint = name.removesuffix(CANDIDATE)
         seen = self._cluster.seen(endpoint)
-        is_candidate = name != endpoint
-        predictor = seen.candidate if is_candidate else seen.serving
-        if predictor is None:
+        observed = seen.observed
+        if observed is None:
             return None
-        ready = [pod for pod in seen.pods_of(str(predictor.get("name") or "")) if is_ready(pod)]
+        declared = (*observed.candidates, observed.predictor)
+        asked = observed.candidates[:1]
+        if name == endpoint:
+            asked = tuple(one for one in declared if one.name == seen.live)
+        ready = seen.ready_pods(asked[0].name) if asked else ()
         if not ready:
             return None
-        digests = {pod_digest(pod) or _TELLS_NONE for pod in ready}
-        said = predictor.get("annotations") or {}
+        digests = {pod.tree_digest or _TELLS_NONE for pod in ready}
+        said = asked[0].annotations
         return Told(
             digests.pop() if len(digests) == 1 else _TELLS_NONE,
             model=said.get(ids.annotation_name(ids.MODEL)),
@@ -120,23 +122,15 @@ class KserveProvider:
             inference_service(entry, self.kserve, version, estate=self.estate, recreate=again)
             for again in (False, True)
         )
-        cluster, predictor = self._cluster, wanted["spec"]["predictor"]
+        cluster = self._cluster
         seen = cluster.seen(intended.endpoint)
         told = self.told(intended.endpoint)
         previous = None if told is None else told.tree_digest
-        current = cluster.current(seen, predictor)
+        runtime = cluster.runtime_of(wanted["spec"]["predictor"])
+        current = current_of(seen.service, seen.stable, seen.pods, wanted, runtime=runtime)
         plan = rollout_plan(
             current,
-            Wanted(
-                predictor=version.predictor,
-                tree_digest=intended.tree_digest,
-                replicas=Replicas(
-                    min=predictor["minReplicas"],
-                    max=predictor.get("maxReplicas", predictor["minReplicas"]),
-                ),
-                needs=needs_of(predictor, cluster.runtime_of(predictor)),
-                inherited=inherited(seen.predictor, predictor) if seen.predictor else (),
-            ),
+            wanted_of(wanted, seen.service, runtime=runtime),
             cluster.rooms(),
             Policy(entry.rollout.without_spare, entry.rollout.share),
         )
@@ -149,6 +143,8 @@ class KserveProvider:
 
         rollout = Rollout(
             cluster=cluster,
+            before=seen.service,
+            live_pods=0 if current is None else current.live.replicas,
             endpoint=intended.endpoint,
             estate=self.estate,
             wanted=wanted,
@@ -157,7 +153,7 @@ class KserveProvider:
             try_at=try_at,
             progress=progress,
         )
-        rollout.carry_out(plan, seen)
+        rollout.carry_out(plan)
         ended = time.monotonic()
         gated = rollout.gated_at if rollout.report is not None else ended
         smoke = "its gates were asked" if rollout.report is not None else "not asked"
@@ -223,21 +219,19 @@ class KserveProvider:
             ids.annotation_name(ids.VERSION): expected.version,
         }
         wanted: dict[str, str | None] = {
+            "predictor with the requests": f"v{expected.version}",
             **told,
             "storageUri": f"s3://{self.bucket}/{prefix}",
-            "predictor that gets the requests": f"v{expected.version}",
+            "ready pods": "at least one",
         }
-        predictor = seen.serving
-        ready = [pod for pod in seen.pods_of(seen.live or "") if is_ready(pod)]
-        if predictor is None or not ready:
-            wanted["ready pods"] = "at least one"
-        found: dict[str, str | None] = {"ready pods": None if not ready else "at least one"}
-        if predictor is not None:
-            said = predictor.get("annotations") or {}
-            found |= {name: said.get(name) for name in told}
-            found["storageUri"] = str((predictor.get("model") or {}).get("storageUri") or "")
-            found["predictor that gets the requests"] = seen.live
+        ready, observed = seen.ready_pods(seen.live), seen.observed
+        found: dict[str, str | None] = {"predictor with the requests": seen.live}
+        for one in (*observed.candidates, observed.predictor) if observed is not None else ():
+            if one.name == seen.live:
+                found |= {name: one.annotations.get(name) for name in told}
+                found["storageUri"] = one.storage_uri
+        found["ready pods"] = "at least one" if ready else None
         for pod in ready:
-            name = f"tree digest of pod {pod['metadata']['name']}"
-            wanted[name], found[name] = expected.tree_digest, pod_digest(pod)
+            name = f"tree digest of pod {pod.name}"
+            wanted[name], found[name] = expected.tree_digest, pod.tree_digest
         return wanted, found

@@ -15,13 +15,14 @@ from platform_assets.serving.inference_service import (
     API_VERSION,
     KIND,
     Manifest,
+    applicable,
     deployment_name,
     live_service,
     promoted,
     with_candidate,
     without_candidate,
 )
-from platform_assets.serving.kserve_cluster import Cluster, Object, Seen
+from platform_assets.serving.kserve_cluster import Cluster, Object
 from platform_assets.serving.kserve_pods import await_pods
 from platform_assets.serving.rollout import (
     AddCandidate,
@@ -48,9 +49,14 @@ class RolloutRefused(AiHowError):
 
 @dataclass
 class Rollout:
-    """One rollout of an endpoint: from what was seen to the wanted InferenceService."""
+    """One rollout of an endpoint: from the InferenceService that was there to the wanted one.
+
+    `live_pods` is how many pods the live version is to have.
+    """
 
     cluster: Cluster
+    before: Object | None
+    live_pods: int
     endpoint: str
     estate: str
     wanted: Manifest
@@ -61,7 +67,7 @@ class Rollout:
     report: GateReport | None = None
     gated_at: float = field(default_factory=time.monotonic)
 
-    def carry_out(self, plan: Plan, before: Seen) -> None:
+    def carry_out(self, plan: Plan) -> None:
         """Carry out the steps one after another.
 
         Raises:
@@ -73,14 +79,15 @@ class Rollout:
         if plan and isinstance(plan[0], Refuse):
             message = f"{self.endpoint}: {plan[0].reason}; {plan[0].remedy}"
             raise RolloutRefused(message)
-        done: list[Step] = []
+        begun: list[Step] = []
         try:
             for step in plan:
                 self.progress(f"{self.endpoint}: {_told(step)}")
+                begun.append(step)
                 self._carry_out(step)
-                done.append(step)
-        except BaseException as error:
-            self._step_back(before, done, error)
+        except Exception:  # killed, the next attempt goes on from here
+            if not any(isinstance(step, Route) for step in begun):
+                self._step_back(begun)
             raise
 
     def _carry_out(self, step: Step) -> None:
@@ -103,28 +110,34 @@ class Rollout:
                     live_service(self.endpoint, predictor, namespace=namespace, estate=self.estate)
                 )
             case Promote(predictor, pods):
+                old = self._found()["spec"]["predictor"].get("name", "")
                 self._apply(promoted(self.wanted))
                 self._await(predictor, pods)
+                self._delete_autoscaler(old)
             case RemoveCandidate(predictor, held):
                 self._apply(without_candidate(self._found(), held=held))
                 self._await_gone(predictor)
             case Refuse(reason, remedy):
                 raise RolloutRefused(f"{self.endpoint}: {reason}; {remedy}")
 
-    def _step_back(self, before: Seen, done: list[Step], error: BaseException) -> None:
-        """Leave the endpoint as it was, as far as that is possible, after a step failed."""
-        routed = any(isinstance(step, Route) for step in done)
-        if routed or not isinstance(error, Exception):
-            return  # the new version serves, or we are killed: the next attempt goes on from here
-        if before.service is None:
-            self.cluster.kubernetes.delete(
-                API_VERSION, KIND, self.endpoint, self.cluster.namespace, wait_s=GONE_S
-            )
-            return
-        now = self.cluster.seen(self.endpoint)
-        if now.candidate is not None and before.candidate is None and now.service is not None:
-            held = int((before.predictor or {}).get("minReplicas", 1))
-            self._apply(without_candidate(now.service, held=held))
+    def _step_back(self, begun: list[Step]) -> None:
+        """Take away what came, or put back what was there: clients were never sent to it."""
+        kubernetes, namespace = self.cluster.kubernetes, self.cluster.namespace
+        if self.before is None:
+            kubernetes.delete(API_VERSION, KIND, self.endpoint, namespace, wait_s=GONE_S)
+        elif any(isinstance(step, Recreate | Update) for step in begun):
+            self._apply(applicable(self.before))
+        elif any(isinstance(step, AddCandidate | GrowCandidate | Gate) for step in begun):
+            self._apply(without_candidate(self._found(), held=self.live_pods))
+
+    def _delete_autoscaler(self, predictor: str) -> None:
+        """Delete what KServe leaves behind of a predictor that was renamed."""
+        self.cluster.kubernetes.delete(
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            deployment_name(self.endpoint, predictor),
+            self.cluster.namespace,
+        )
 
     def _apply(self, manifest: Manifest) -> None:
         self.cluster.kubernetes.apply(manifest)

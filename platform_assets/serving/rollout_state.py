@@ -21,6 +21,7 @@ from platform_assets.serving.inference_service import (
 from platform_assets.serving.node_room import Needs, needs_of, requests_of
 from platform_assets.serving.rollout import Current, Running, Wanted
 from platform_assets.spec.served_pods import Replicas
+from resources.kubernetes_words import is_ready
 
 Object = Mapping[str, Any]
 _DIGEST = re.compile(r"/sha256-([0-9a-f]{64})/\Z")
@@ -93,7 +94,7 @@ def _running(
         least if bounds.is_fixed else max(len(own), least),
         bounds,
         tuple(pod["spec"]["nodeName"] for pod in bound),
-        sum(_is_ready(pod) for pod in bound),
+        sum(is_ready(pod) for pod in bound),
         _needs(predictor, bound, runtime),
         differs(predictor, manifest["spec"]["predictor"]) == (),
     )
@@ -134,8 +135,3 @@ def _is_of(pod: Object, app: str) -> bool:
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     mine: bool = (metadata.get("labels") or {}).get("app") == app
     return mine and not ended and metadata.get("deletionTimestamp") is None
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -10,8 +10,8 @@ from pathlib import Path
 from storage_container.errors import NoRoom
 
 MIB = 2**20
-SPAN_BYTES = 4 * MIB
-MAX_BUFFERS = 12
+SPAN_BYTES = 8 * MIB
+MAX_BUFFERS = 10
 MAX_CONNECTIONS = 8
 MIN_BUFFERS = 2
 OWN_BYTES = 40 * MIB  # the interpreter, the manifest of some thousand files, threads

@@ -14,7 +14,7 @@ from storage_container.errors import WrongCopy
 from storage_container.manifest import FileEntry
 from storage_container.room import SPAN_BYTES
 
-_NOTE_EVERY = 16  # spans
+_NOTE_EVERY = 8  # spans
 TRIES = 2  # the bytes may have changed on the way: what the store holds, a second read tells
 
 

@@ -9,14 +9,14 @@ from platform_assets.lineage.manifest import copy_prefix
 from tests.integration.serving.object_store import KEYS, published
 
 MIB = 2**20
-MEMORY_BOUND = 112 * MIB
+MEMORY_BOUND = 128 * MIB
 FILES = {
     "MLmodel": b"flavors: {}\n",
     "empty": b"",
     "data/a b+c%20&=ä模.bin": os.urandom(100_000),
     'data/"quoted"': b"q",
     "weights.bin": os.urandom(9 * MIB + 1),
-    "exact.bin": os.urandom(4 * MIB),
+    "exact.bin": os.urandom(8 * MIB),
 }
 
 

@@ -14,7 +14,7 @@ from platform_assets.serving.inference_services import STORAGE_CONTAINER, told_d
 from platform_assets.serving.kserve_cluster import Cluster, Object
 from platform_assets.spec.errors import AiHowError
 from resources.kubernetes_errors import WaitExpired
-from resources.kubernetes_words import container_statuses, is_ready, pod_failure
+from resources.kubernetes_words import container_statuses, is_ready, pod_failure, unmet_conditions
 
 READY_S: Final = 1800.0
 SETTLED_S: Final = 300.0
@@ -23,6 +23,7 @@ _NO_PODS_S: Final = 60.0
 _UNSCHEDULABLE_S: Final = 60.0
 _RESTARTS: Final = 2  # so many tries of what may pass by itself
 _FOR_A_PERSON: Final = {2, 3, 4, 6}  # exit codes of the storage container
+_STORE_AWAY: Final = 5  # that of a store that does not answer
 _NEVER_STARTS: Final = {
     "ImagePullBackOff",
     "InvalidImageName",
@@ -78,7 +79,8 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
 
     Raises:
         PodsRefused: they will not become ready, or one tells another digest.
-        WaitExpired: they did not come in time; the message explains how things stand.
+        WaitExpired: they did not come in time, for the object store or a node is away, or for
+            what the message explains.
         KubernetesUnavailable: the cluster cannot be asked.
     """
     kubernetes, begun = cluster.kubernetes, time.monotonic()
@@ -98,6 +100,7 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
             _check(pods.values(), endpoint, tree_digest, progress, said)
         waited = time.monotonic() - begun
         _check(pods.values(), endpoint, tree_digest, progress, said)
+        _check_nodes(cluster, pods.values(), endpoint)
         if waited > READY_S or (not pods and waited > _NO_PODS_S):
             told = kubernetes.explain(API_VERSION, KIND, endpoint, cluster.namespace)
             wanted = f"{count} ready pods of {deployment} within {waited:.0f} s"
@@ -136,10 +139,36 @@ def _check(
         if failure and is_hopeless(pod, datetime.now(UTC)):
             hint = f"; {_MORE_MEMORY}" if OUT_OF_MEMORY in failure else ""
             message = f"endpoint {endpoint}: {words}; what was live is untouched{hint}"
-            raise PodsRefused(message)
+            raise WaitExpired(message) if _lacks_store(pod) else PodsRefused(message)
         if failure and words not in said:
             said.add(words)
             progress(words)
+
+
+def _lacks_store(pod: Mapping[str, Any]) -> bool:
+    """Return whether all that keeps a pod from starting is an object store that is away."""
+    for status in container_statuses(pod):
+        state, last = status.get("state") or {}, status.get("lastState") or {}
+        ended = state.get("terminated") or last.get("terminated") or {}
+        if status["name"] == STORAGE_CONTAINER and ended.get("exitCode") == _STORE_AWAY:
+            return True
+    return False
+
+
+def _check_nodes(cluster: Cluster, pods: Iterable[Object], endpoint: str) -> None:
+    """Raise where a pod waits for a node that is gone; its status will not change any more."""
+    for pod in _staying(pods):
+        name = (pod.get("spec") or {}).get("nodeName")
+        if name is None or is_ready(pod):
+            continue
+        node = cluster.node(name)
+        if node is None or not is_ready(node):
+            told = "it was deleted" if node is None else "; ".join(unmet_conditions(node))
+            message = (
+                f"endpoint {endpoint}: pod {pod['metadata']['name']} stands on node {name}, which "
+                f"is not ready: {told}; bring the node back, or remove it from the cluster"
+            )
+            raise WaitExpired(message)
 
 
 def _await_deployment(cluster: Cluster, deployment: str, count: int) -> None:

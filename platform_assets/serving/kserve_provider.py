@@ -24,6 +24,7 @@ from platform_assets.serving.inference_service import (
     deployment_name,
     inference_service,
     live_service_name,
+    with_passing_of,
 )
 from platform_assets.serving.kserve_cluster import Cluster, Seen
 from platform_assets.serving.kserve_rollout import GONE_S, Rollout
@@ -118,12 +119,15 @@ class KserveProvider:
         self._check_prepared()
         entry = intended.entry or ServedPods()
         version = self._version(intended)
-        wanted, recreated = (
-            inference_service(entry, self.kserve, version, estate=self.estate, recreate=again)
-            for again in (False, True)
-        )
         cluster = self._cluster
         seen = cluster.seen(intended.endpoint)
+        wanted, recreated = (
+            with_passing_of(
+                seen.service,
+                inference_service(entry, self.kserve, version, estate=self.estate, recreate=again),
+            )
+            for again in (False, True)
+        )
         told = self.told(intended.endpoint)
         previous = None if told is None else told.tree_digest
         runtime = cluster.runtime_of(wanted["spec"]["predictor"])

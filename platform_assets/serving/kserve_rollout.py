@@ -39,6 +39,7 @@ from platform_assets.serving.rollout import (
     Update,
 )
 from platform_assets.spec.errors import AiHowError
+from resources.kubernetes_errors import Conflict, KubernetesError, KubernetesUnavailable
 
 GONE_S: Final = 120.0
 
@@ -85,9 +86,12 @@ class Rollout:
                 self.progress(f"{self.endpoint}: {_told(step)}")
                 begun.append(step)
                 self._carry_out(step)
-        except Exception:  # killed, the next attempt goes on from here
+        except Exception as error:  # killed, the next attempt goes on from here
             if not any(isinstance(step, Route) for step in begun):
-                self._step_back(begun)
+                try:
+                    self._step_back(begun)
+                except KubernetesError as in_the_way:  # the reason is the first one
+                    error.add_note(f"what was begun is still there: {in_the_way}")
             raise
 
     def _carry_out(self, step: Step) -> None:
@@ -106,7 +110,7 @@ class Rollout:
                 self.gated_at = time.monotonic()
             case Route(predictor):
                 namespace = self.cluster.namespace
-                self.cluster.kubernetes.apply(
+                self._apply(
                     live_service(self.endpoint, predictor, namespace=namespace, estate=self.estate)
                 )
             case Promote(predictor, pods):
@@ -140,7 +144,20 @@ class Rollout:
         )
 
     def _apply(self, manifest: Manifest) -> None:
-        self.cluster.kubernetes.apply(manifest)
+        """Apply what is declared; what others wrote in our fields is taken back, and told."""
+        try:
+            self.cluster.kubernetes.apply(manifest)
+        except Conflict as conflict:
+            if not conflict.managers:
+                raise
+            fields, managers = ", ".join(conflict.fields), ", ".join(conflict.managers)
+            self.progress(f"{self.endpoint}: taking back {fields}, written by {managers}")
+            self.cluster.kubernetes.apply(manifest, force=True)
+        except KubernetesUnavailable as error:
+            if "webhook" not in str(error):
+                raise
+            hint = "KServe's manager does not answer: see whether it runs"
+            raise KubernetesUnavailable(f"endpoint {self.endpoint}: {error}; {hint}") from error
 
     def _found(self) -> Object:
         return self.cluster.kubernetes.get(API_VERSION, KIND, self.endpoint, self.cluster.namespace)

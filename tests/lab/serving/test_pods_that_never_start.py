@@ -59,7 +59,7 @@ def service(delivering: Platform) -> dict[str, Any]:
 
 
 def test_an_image_that_cannot_be_pulled(delivering: Platform, live: Delivered) -> None:
-    image = "registry.invalid/nothing@sha256:" + "0" * 64
+    image = f"{delivering.kserve_lab.lab.address}:5999/nothing@sha256:{0:064x}"
     runtime = kserve_manifests.serving_runtime(image)
     runtime["metadata"]["name"] = "unpullable"
     apply(delivering.kserve_lab.lab, [runtime])
@@ -95,7 +95,7 @@ def test_no_node_with_a_free_gpu(delivering: Platform, live: Delivered) -> None:
     assert "gpu-node: 1 of 2 nvidia.com/gpu free" in told
     assert "without_spare to recreate" in told
     told = refused(delivering, live, "three-gpus", RolloutRefused, gpus=3)
-    assert "there is room for 0 even without those of v1 (gpu-node: 2 of 3" in told
+    assert "even without those of v1, there is room for 0 (gpu-node: 2 of 3 nvidia.com/gpu" in told
 
 
 def test_a_taint_that_is_not_tolerated(delivering: Platform, live: Delivered) -> None:

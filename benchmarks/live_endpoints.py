@@ -154,15 +154,7 @@ def _kserve() -> Path:
 def fill(cluster: Kubernetes, definition: dict[str, Any], services: int, nodes: int) -> None:
     """Put the definition, nodes, InferenceServices and pods there, with their statuses."""
     cluster.apply(definition)
-    cluster.wait(
-        definition["apiVersion"],
-        definition["kind"],
-        definition["metadata"]["name"],
-        None,
-        _is_established,
-        what="to be established",
-        timeout_s=60,
-    )
+    cluster.wait_for_kind(API_VERSION, KIND, timeout_s=60)
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     with ThreadPoolExecutor(8) as threads:
         for made in (
@@ -173,11 +165,6 @@ def fill(cluster: Kubernetes, definition: dict[str, Any], services: int, nodes: 
             ),
         ):
             list(made)
-
-
-def _is_established(definition: dict[str, Any] | None) -> bool:
-    conditions = ((definition or {}).get("status") or {}).get("conditions") or []
-    return any(told["type"] == "Established" and told["status"] == "True" for told in conditions)
 
 
 def _put(cluster: Kubernetes, objects: Iterable[dict[str, Any]]) -> None:

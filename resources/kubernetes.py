@@ -9,30 +9,31 @@ apply, delete or question does no harm. References: Kubernetes API concepts; Ser
 import builtins
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from resources.kubernetes_errors import (
+    KindUnknown,
     KubernetesError,
     KubernetesUnavailable,
     ObjectMissing,
     WaitExpired,
 )
-from resources.kubernetes_http import KubernetesHttp
+from resources.kubernetes_http import KubernetesHttp, pauses
 from resources.kubernetes_places import Places, safe
 from resources.kubernetes_watching import Collection
-from resources.kubernetes_words import container_failure, container_statuses, explanation
+from resources.kubernetes_words import explanation, labels_of_its_pods, silent_containers
 
 FIELD_MANAGER = "ai-how"
 PATIENCE_S = 20.0
 LOG_LINES = 5
 _MAX_PODS = 8  # whose events and logs are looked at when something is explained
-# KServe marks what it makes for an InferenceService by this label.
-_OWNED_BY = {"InferenceService": "serving.kserve.io/inferenceservice"}
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -199,8 +200,10 @@ class Kubernetes:
         Raises:
             KubernetesUnavailable: at the end the API server could not be reached.
         """
-        collection = self._collection(api_version, kind, namespace, name=name, labels=labels)
-        return collection.changes(since, timeout_s)
+        deadline = time.monotonic() + timeout_s
+        follow = partial(self._collection, api_version, kind, namespace, name=name, labels=labels)
+        collection = _persistently(follow, deadline)
+        yield from collection.changes(since, deadline - time.monotonic())
 
     def wait(
         self,
@@ -223,8 +226,9 @@ class Kubernetes:
             KubernetesUnavailable: at the end the API server could not be reached.
         """
         deadline = time.monotonic() + timeout_s
-        collection = self._collection(api_version, kind, namespace, name=name)
-        found, since = self._first_look(collection, deadline)
+        follow = partial(self._collection, api_version, kind, namespace, name=name)
+        collection = _persistently(follow, deadline)
+        found, since = _persistently(collection.snapshot, deadline)
         if until(found[0] if found else None):
             return found[0] if found else {}
         left = max(deadline - time.monotonic(), 0)
@@ -236,16 +240,22 @@ class Kubernetes:
         message = f"{kind} {_full(namespace, name)}: expected {what} within {timeout_s:g} s, found "
         raise WaitExpired(message + told)
 
-    @staticmethod
-    def _first_look(
-        collection: Collection, deadline: float
-    ) -> tuple[builtins.list[dict[str, Any]], str]:
-        while True:
+    def wait_for_kind(self, api_version: str, kind: str, *, timeout_s: float) -> None:
+        """Return when the cluster knows a kind, which takes a moment after its definition is there.
+
+        Raises:
+            KindUnknown: it does not know it within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        for pause in pauses():
             try:
-                return collection.snapshot()
-            except KubernetesUnavailable:
-                if time.monotonic() >= deadline:
+                self._places.path(api_version, kind, None)
+            except (KindUnknown, KubernetesUnavailable):
+                if time.monotonic() + pause >= deadline:
                     raise
+                time.sleep(pause)
+            else:
+                return
 
     def explain(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> str:
         """Return how an object stands, in words: conditions, pods, containers, warnings, logs.
@@ -269,39 +279,28 @@ class Kubernetes:
         self, one: Mapping[str, Any]
     ) -> tuple[builtins.list[dict[str, Any]], builtins.list[dict[str, Any]]]:
         """Return the workloads and the pods that belong to an object."""
-        metadata, spec = one["metadata"], one.get("spec") or {}
-        namespace, kind = metadata.get("namespace"), one["kind"]
-        if kind in _OWNED_BY:
-            labels: dict[str, str | None] = {_OWNED_BY[kind]: str(metadata["name"])}
-            beside = [
-                owned
-                for workload in ("Deployment", "ReplicaSet")
-                for owned in self.list("apps/v1", workload, namespace, labels)
-            ]
-            return beside, [*self.list("v1", "Pod", namespace, labels)]
-        selector = spec.get("selector")
-        if kind == "Pod" or not isinstance(selector, dict):
-            return [], [dict(one)] if kind == "Pod" else []
-        chosen = selector.get("matchLabels", {}) if kind != "Service" else selector
-        return [], [*self.list("v1", "Pod", namespace, chosen)] if chosen else []
+        if one["kind"] == "Pod":
+            return [], [dict(one)]
+        labels, namespace = labels_of_its_pods(one), one["metadata"].get("namespace")
+        if not labels:
+            return [], []
+        beside = [
+            owned
+            for workload in ("Deployment", "ReplicaSet")
+            for owned in self.list("apps/v1", workload, namespace, labels)
+            # Those without replicas are of earlier versions.
+            if owned["spec"].get("replicas") and owned["metadata"]["uid"] != one["metadata"]["uid"]
+        ]
+        return beside, [*self.list("v1", "Pod", namespace, labels)]
 
     def _last_words(self, pod: Mapping[str, Any]) -> str:
         """Return the end of the log of a container that failed without saying why."""
-        for status in container_statuses(pod):
-            last = (status.get("lastState") or {}).get("terminated") or {}
-            ended = (status.get("state") or {}).get("terminated") or {}
-            if container_failure(status) and not (ended or last).get("message") and (ended or last):
-                try:
-                    metadata = pod["metadata"]
-                    return self.logs(
-                        metadata["name"],
-                        metadata["namespace"],
-                        status["name"],
-                        LOG_LINES,
-                        previous=not ended,
-                    )
-                except KubernetesError:
-                    return ""
+        metadata = pod["metadata"]
+        for name, previous in silent_containers(pod):
+            with suppress(KubernetesError):
+                return self.logs(
+                    metadata["name"], metadata["namespace"], name, LOG_LINES, previous=previous
+                )
         return ""
 
     def events(self, about: Mapping[str, Any]) -> builtins.list[dict[str, Any]]:
@@ -376,6 +375,16 @@ class Kubernetes:
             )
         path = self._places.path(api_version, kind, namespace)
         return Collection(self._http, api_version, kind, path, selectors)
+
+
+def _persistently(ask: Callable[[], _Answer], deadline: float) -> _Answer:
+    """Ask again and again while the API server is away, whatever the patience of one request."""
+    while True:
+        try:
+            return ask()
+        except KubernetesUnavailable:
+            if time.monotonic() >= deadline:
+                raise
 
 
 def _full(namespace: str | None, name: str) -> str:

@@ -18,6 +18,7 @@ PAGE = 500
 # The server ends a watch after this long, so that a dead connection is noticed.
 SPAN_S = 60
 GRACE_S = 5.0
+SHORT_S = 1.0  # a watch that ended sooner is not opened again at once
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,20 @@ class Collection:
         trouble: KubernetesUnavailable | None = None
         waits = pauses()
         while (left := deadline - time.monotonic()) > 0:
-            following.opened = False
+            begun, following.opened = time.monotonic(), False
             try:
                 if following.forgotten:
                     yield from following.differences()
                 yield from following.stream(left, deadline)
+                trouble = None
             except ChangesForgotten:
                 following.forgotten = True
             except KubernetesUnavailable as error:
                 trouble = None if following.opened else error
-                time.sleep(max(0.0, min(next(waits), deadline - time.monotonic())))
-            else:
-                trouble = None
             if following.opened:
                 waits = pauses()
+            if time.monotonic() - begun < SHORT_S:
+                time.sleep(max(0.0, min(next(waits), deadline - time.monotonic())))
         if trouble:
             raise trouble
 

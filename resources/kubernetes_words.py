@@ -13,6 +13,8 @@ _TROUBLES = (
     *("Degraded", "Failed", "Failure", "Pressure", "Stalled", "Stopped", "Terminating"),
     "Unavailable",
 )
+# KServe marks what it makes for an InferenceService by this label.
+_OWNED_BY = {"InferenceService": "serving.kserve.io/inferenceservice"}
 _ORDINARY_WAITS = {"PodInitializing", "ContainerCreating"}
 
 
@@ -87,6 +89,25 @@ def container_failure(status: Mapping[str, Any]) -> str:
     if last and last.get("exitCode") != 0 and not status.get("ready") and not ended:
         return f"{name} was started again: it {_ending(last)}"
     return ""
+
+
+def silent_containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Give the containers that failed without a message, and whether it was the one before."""
+    for status in container_statuses(pod):
+        ended = (status.get("state") or {}).get("terminated")
+        last = ended or (status.get("lastState") or {}).get("terminated")
+        if last and not last.get("message") and container_failure(status):
+            yield str(status["name"]), not ended
+
+
+def labels_of_its_pods(one: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the labels by which an object's pods are found; none where it has no pods."""
+    if one.get("kind") in _OWNED_BY:
+        return {_OWNED_BY[one["kind"]]: str(one["metadata"]["name"])}
+    selector = (one.get("spec") or {}).get("selector")
+    if not isinstance(selector, dict):
+        return {}
+    return dict(selector if one.get("kind") == "Service" else selector.get("matchLabels") or {})
 
 
 def _ending(ended: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.lab.kserve import apply, kubectl
@@ -18,17 +19,22 @@ LIMIT_S = 120.0
 
 
 def ensure_account(kserve_lab: KserveLab) -> None:
-    """Let the pods of InferenceServices read the store, as KServe's documentation says."""
-    keys = json.loads(kserve_lab.store.reader.read_text())
+    """Let the pods of InferenceServices read the lab's store."""
+    ensure_account_of(kserve_lab, ACCOUNT, kserve_lab.store.url, kserve_lab.store.reader)
+
+
+def ensure_account_of(kserve_lab: KserveLab, name: str, url: str, reader: Path) -> None:
+    """Let pods of an account read the store at `url`, as KServe's documentation says."""
+    keys = json.loads(reader.read_text())
     annotations = {
-        f"{GROUP}/s3-endpoint": kserve_lab.store.url.removeprefix("http://"),
+        f"{GROUP}/s3-endpoint": url.removeprefix("http://"),
         f"{GROUP}/s3-usehttps": "0",
         f"{GROUP}/s3-region": "us-east-1",
     }
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": ACCOUNT, "namespace": NAMESPACE, "annotations": annotations},
+        "metadata": {"name": name, "namespace": NAMESPACE, "annotations": annotations},
         "stringData": {
             "AWS_ACCESS_KEY_ID": keys["access_key"],
             "AWS_SECRET_ACCESS_KEY": keys["secret_key"],
@@ -37,8 +43,8 @@ def ensure_account(kserve_lab: KserveLab) -> None:
     account = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": {"name": ACCOUNT, "namespace": NAMESPACE},
-        "secrets": [{"name": ACCOUNT}],
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "secrets": [{"name": name}],
     }
     apply(kserve_lab.lab, [secret, account])
 

@@ -102,18 +102,7 @@ def test_a_kind_that_there_is_not_is_told_and_found_once_it_is_there(cluster):
         },
     }
     cluster.apply(definition)
-    cluster.wait(
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        "things.example.org",
-        None,
-        lambda one: any(
-            told["type"] == "Established" and told["status"] == "True"
-            for told in ((one or {}).get("status") or {}).get("conditions") or []
-        ),
-        what="to be established",
-        timeout_s=20,
-    )
+    cluster.wait_for_kind("example.org/v1", "Thing", timeout_s=60)
     thing = {"apiVersion": "example.org/v1", "kind": "Thing", "spec": {"size": 1}}
     cluster.apply(thing | {"metadata": {"name": "one", "namespace": "default"}})
     assert cluster.get("example.org/v1", "Thing", "one", "default")["spec"] == {"size": 1}

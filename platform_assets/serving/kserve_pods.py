@@ -5,7 +5,7 @@ container (`images/storage-container`). Nothing is changed here.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -74,8 +74,11 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
     count: int,
     tree_digest: str,
     progress: Callable[[str], None],
+    leaving: Collection[str] = (),
 ) -> None:
     """Wait until `count` ready pods of a Deployment tell the digest, and no others are left.
+
+    `leaving` are the uids of pods that are about to be replaced: how they fare does not count.
 
     Raises:
         PodsRefused: they will not become ready, or one tells another digest.
@@ -91,6 +94,8 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
             "v1", "Pod", cluster.namespace, labels=labels, timeout_s=_LOOK_S
         ):
             uid = pod["metadata"]["uid"]
+            if uid in leaving:
+                continue
             pods[uid] = pod
             if change == "DELETED":
                 del pods[uid]
@@ -106,6 +111,56 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
             wanted = f"{count} ready pods of {deployment} within {waited:.0f} s"
             hint = "" if pods else "; no pod was made: is KServe's manager running?"
             raise WaitExpired(f"endpoint {endpoint}: expected {wanted}, found {told}{hint}")
+
+
+def await_leaving(cluster: Cluster, deployment: str, timeout_s: float) -> bool:
+    """Wait until no pod of a Deployment is there that is not being deleted; say whether it came."""
+    labels = {"app": f"isvc.{deployment}"}
+    listed = cluster.kubernetes.list("v1", "Pod", cluster.namespace, labels)
+    there = {pod["metadata"]["uid"]: pod for pod in listed}
+    if not _staying(there.values()):
+        return True
+    for change, pod in cluster.kubernetes.watch(
+        "v1", "Pod", cluster.namespace, labels=labels, timeout_s=timeout_s
+    ):
+        there[pod["metadata"]["uid"]] = pod
+        if change == "DELETED":
+            del there[pod["metadata"]["uid"]]
+        if not _staying(there.values()):
+            return True
+    return False
+
+
+def await_requests(cluster: Cluster, service: str, deployment: str, timeout_s: float) -> None:
+    """Wait until a Service sends requests to ready pods of this Deployment, and to no others.
+
+    Raises:
+        WaitExpired: it did not in time.
+    """
+    slices, names = dict[str, Object](), list[str]()
+    for change, one in cluster.kubernetes.watch(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        cluster.namespace,
+        labels={"kubernetes.io/service-name": service},
+        timeout_s=timeout_s,
+    ):
+        slices[one["metadata"]["uid"]] = one
+        if change == "DELETED":
+            del slices[one["metadata"]["uid"]]
+        names = [
+            each["targetRef"]["name"]
+            for one in slices.values()
+            for each in one.get("endpoints") or ()
+            if (each.get("conditions") or {}).get("ready") and each.get("targetRef")
+        ]
+        if names and all(name.startswith(f"{deployment}-") for name in names):
+            return
+    told = ", ".join(names) or "none"
+    raise WaitExpired(
+        f"Service {service}: expected ready pods of {deployment} behind it within "
+        f"{timeout_s:g} s, found {told}; does the cluster's controller manager run?"
+    )
 
 
 def _enough(pods: Iterable[Object], count: int, tree_digest: str) -> bool:

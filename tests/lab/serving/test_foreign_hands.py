@@ -1,6 +1,7 @@
 """InferenceServices that somebody changes by kubectl: seen, and restored by the next delivery."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,6 @@ from platform_assets.models.verification_reading import Reading
 from platform_assets.serving.endpoint import Delivered
 from platform_assets.serving.inference_service import applicable
 from platform_assets.serving.inference_services import ObservedService, observation
-from platform_assets.serving.kserve_cluster import Cluster
-from platform_assets.serving.kserve_pods import await_pods
 from tests.lab.inference_services import NAMESPACE
 from tests.lab.kserve import apply, kubectl
 from tests.lab.serving.conftest import Platform
@@ -49,9 +48,13 @@ def by_hand(delivering: Platform, *words: Any) -> str:
     return kubectl(delivering.kserve_lab.lab, *words, "-n", NAMESPACE)
 
 
-def ready_pods(delivering: Platform, version: str, digest: str) -> None:
-    cluster = Cluster(delivering.kubernetes, NAMESPACE)
-    await_pods(cluster, ENDPOINT, f"{ENDPOINT}-v{version}-predictor", 1, digest, print)
+def wait_until_served(delivering: Platform, digest: str) -> None:
+    deadline = time.monotonic() + 120
+    while (told := delivering.serving.provider.told(ENDPOINT)) is None or (
+        told.tree_digest != digest
+    ):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.2)
 
 
 def test_storage_uri_is_edited(delivering: Platform, live: Delivered) -> None:
@@ -59,7 +62,7 @@ def test_storage_uri_is_edited(delivering: Platform, live: Delivered) -> None:
     uri = f"s3://{delivering.kserve_lab.store.bucket}/{copy_prefix(ENDPOINT, other)}"
     patch = json.dumps({"spec": {"predictor": {"model": {"storageUri": uri}}}})
     by_hand(delivering, "patch", "isvc", ENDPOINT, "--type=merge", f"-p={patch}")
-    ready_pods(delivering, live.version, other)
+    wait_until_served(delivering, other)
     found = verified(delivering)
     assert found.verdict is Verdict.DIFFER
     assert uri in str(found)
@@ -85,7 +88,7 @@ def test_it_is_deleted_and_made_again(delivering: Platform, live: Delivered) -> 
     assert "ready pods" in str(gone)
 
     apply(delivering.kserve_lab.lab, [applicable(found)])
-    ready_pods(delivering, live.version, live.candidate.tree_digest)
+    wait_until_served(delivering, live.candidate.tree_digest)
     after = observed(delivering)
     assert (after.name, after.namespace) == (before.name, before.namespace)
     assert after.uid != before.uid

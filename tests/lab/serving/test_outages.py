@@ -40,11 +40,19 @@ def live(delivering: Platform) -> Iterator[Delivered]:
 @contextmanager
 def stopped(delivering: Platform, server: str) -> Iterator[None]:
     """Kill a server of the lab; start it again at the end."""
+    with stopped_after(delivering, server):
+        delivering.kserve_lab.lab.servers.stop(server, signal.SIGKILL)
+        yield
+
+
+@contextmanager
+def stopped_after(delivering: Platform, server: str) -> Iterator[None]:
+    """Start a server of the lab again that is stopped within, and forget who listened."""
     servers = delivering.kserve_lab.lab.servers
-    servers.stop(server, signal.SIGKILL)
     try:
         yield
     finally:
+        delivering.listeners.clear()
         if server not in servers.living():
             servers.restart(server)
 
@@ -78,11 +86,12 @@ def wait_for_store(delivering: Platform) -> None:
 def test_api_server_starts_anew_in_mid_deployment(delivering: Platform, live: Delivered) -> None:
     key = delivering.registered(ENDPOINT, "api-server", make=another)
     lab = delivering.kserve_lab.lab
+    before = lab.servers.living()["kube-apiserver"]
     restarting = threading.Thread(target=lambda: lab.servers.restart("kube-apiserver"))
 
     def progress(words: str) -> None:
         if "add candidate" in words:
-            threading.Timer(2.0, restarting.start).start()
+            restarting.start()
 
     delivering.listeners.append(progress)
     try:
@@ -90,6 +99,7 @@ def test_api_server_starts_anew_in_mid_deployment(delivering: Platform, live: De
     finally:
         delivering.listeners.clear()
     restarting.join(60)
+    assert lab.servers.living()["kube-apiserver"] != before
     assert delivered.decision.outcome == "deployed"
     agrees(delivering)
 
@@ -162,8 +172,18 @@ def patch_storage(delivering: Platform, env: list[dict[str, Any]]) -> None:
 def test_node_is_gone(delivering: Platform, live: Delivered) -> None:
     key = delivering.registered(ENDPOINT, "node-gone", make=another)
     lab = delivering.kserve_lab.lab
-    with stopped(delivering, kubelet.NAME):
-        kubectl(lab, "wait", f"node/{lab.node}", "--for=condition=Ready=unknown", "--timeout=90s")
+
+    def progress(words: str) -> None:
+        if "add candidate" in words:
+            lab.servers.stop(kubelet.NAME, signal.SIGKILL)
+
+    delivering.listeners.append(progress)
+    with stopped_after(delivering, kubelet.NAME):
+        with within(150), pytest.raises(WaitExpired) as waited:
+            delivering.deliver(key)
+        print(waited.value)
+        assert f"stands on node {lab.node}, which is not ready" in str(waited.value)
+        assert "Kubelet stopped posting node status" in str(waited.value)
         with within(60), pytest.raises(RolloutRefused) as told:
             delivering.deliver(key)
         print(told.value)
@@ -172,5 +192,7 @@ def test_node_is_gone(delivering: Platform, live: Delivered) -> None:
         assert verified.verdict is Verdict.DIFFER
         print(verified)
     kubectl(lab, "wait", f"node/{lab.node}", "--for=condition=Ready", "--timeout=90s")
+    while "unreachable" in kubectl(lab, "get", "node", lab.node, "-o", "jsonpath={.spec.taints}"):
+        time.sleep(0.5)
     assert deliver_as_dagster(delivering, key).decision.outcome == "deployed"
     agrees(delivering)

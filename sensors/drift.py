@@ -14,13 +14,13 @@ from platform_assets.keys import LIVE_ENDPOINTS
 from platform_assets.lineage.ledger import Ledger
 from platform_assets.models.trained_checkpoint import DATA_VERSION_TAG
 from platform_assets.serving.live_endpoints import (
+    UNAVAILABLE,
     LiveEndpoint,
     data_version,
     observation_metadata,
     observe_live,
 )
 from platform_assets.serving.provider import Provider
-from resources.model_server import ModelServerUnavailable
 
 
 def digest_of_observation(observed: list[LiveEndpoint]) -> str:
@@ -53,7 +53,7 @@ def live_endpoints_drift(
     """Observe every endpoint once."""
     try:
         observed = observe_live(provider, ledger)
-    except ModelServerUnavailable as error:
+    except UNAVAILABLE as error:
         return dg.SkipReason(f"cannot tell what is served: {error}")
     digest = digest_of_observation(observed)
     if digest == context.cursor:

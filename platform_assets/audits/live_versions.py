@@ -53,9 +53,8 @@ def live_content(ledger: Ledger, provider: Provider) -> list[LiveContent]:
         for endpoint in {fact.subject for fact in ledger.facts(WAITING)}
         for fact in waiting_deliveries(ledger, endpoint)
     ]
-    for name in sorted(provider.served_names()):
-        told = provider.told(name)
-        if told is not None and told.tree_digest:
+    for name, told in sorted(provider.serving().items()):
+        if told.tree_digest:
             why = f"the model server serves it as {name}"
             found.append(LiveContent(told.tree_digest, None, why))
     return found

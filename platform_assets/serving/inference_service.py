@@ -143,9 +143,9 @@ def inference_service(
     }
 
 
-def labels(estate: str, endpoint: str) -> dict[str, str]:
-    """Return the labels of everything that belongs to an endpoint."""
-    return MANAGED_BY | {ESTATE_LABEL: estate, ENDPOINT_LABEL: endpoint}
+def labels(estate: str, endpoint: str | None = None) -> dict[str, str]:
+    """Return the labels of everything that belongs to an endpoint, or to any of the estate."""
+    return MANAGED_BY | {ESTATE_LABEL: estate} | ({ENDPOINT_LABEL: endpoint} if endpoint else {})
 
 
 def _predictor(entry: ServedPods, kserve: Kserve, version: Version, estate: str) -> Manifest:

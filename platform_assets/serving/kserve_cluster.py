@@ -4,10 +4,11 @@ Objects stay as the API spells them. What a rollout's plan makes of them stands 
 `rollout_state.py`, what they say of the bytes that are served in `inference_services.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from platform_assets.lineage import ids
 from platform_assets.serving.inference_service import (
     API_VERSION,
     KIND,
@@ -16,11 +17,13 @@ from platform_assets.serving.inference_service import (
 )
 from platform_assets.serving.inference_services import (
     SERVICE_LABEL,
+    Observation,
     ObservedService,
     ServedPod,
     observation,
 )
 from platform_assets.serving.node_room import NodeRoom, free_resources
+from platform_assets.serving.provider import CANDIDATE, Told
 from resources.kubernetes import Kubernetes
 from resources.kubernetes_errors import ObjectMissing
 
@@ -78,6 +81,26 @@ class Cluster:
             tuple(self.kubernetes.list("v1", "Pod", self.namespace, {SERVICE_LABEL: endpoint})),
         )
 
+    def all_seen(self, labels: Mapping[str, str]) -> Iterator[Seen]:
+        """Look at every endpoint whose InferenceService bears these labels, in three requests."""
+        pods: dict[str, list[Object]] = {}
+        for pod in self.kubernetes.list("v1", "Pod", self.namespace, {SERVICE_LABEL: None}):
+            pods.setdefault(pod["metadata"]["labels"][SERVICE_LABEL], []).append(pod)
+        stable = {
+            one["metadata"]["name"]: one
+            for one in self.kubernetes.list("v1", "Service", self.namespace, labels)
+        }
+        for found in self.kubernetes.list(API_VERSION, KIND, self.namespace, labels):
+            name = found["metadata"]["name"]
+            yield Seen(name, found, stable.get(live_service_name(name)), tuple(pods.get(name, ())))
+
+    def observation(self) -> Observation:
+        """Return what every InferenceService of the whole cluster and its pods say."""
+        return observation(
+            self.kubernetes.list(API_VERSION, KIND),
+            self.kubernetes.list("v1", "Pod", None, {SERVICE_LABEL: None}),
+        )
+
     def rooms(self) -> tuple[NodeRoom, ...]:
         """Return the room of every node; pods that are being deleted make room within seconds."""
         nodes, pods = (self.kubernetes.list("v1", kind) for kind in ("Node", "Pod"))
@@ -106,3 +129,29 @@ class Cluster:
             return self.kubernetes.get(api_version, kind, name, namespace)
         except ObjectMissing:
             return None
+
+
+def told_by(seen: Seen, name: str) -> Told | None:
+    """Return what the ready pods of an endpoint, or of its candidate, tell; None: there are none.
+
+    Pods that differ tell no digest.
+    """
+    observed = seen.observed
+    if observed is None:
+        return None
+    declared = (*observed.candidates, observed.predictor)
+    if name.endswith(CANDIDATE):
+        asked = observed.candidates[:1]
+    else:
+        asked = tuple(one for one in declared if one.name == seen.live)
+    ready = seen.ready_pods(asked[0].name) if asked else ()
+    if not ready:
+        return None
+    digests = {pod.tree_digest or "" for pod in ready}
+    said = asked[0].annotations
+    return Told(
+        digests.pop() if len(digests) == 1 else "",
+        model=said.get(ids.annotation_name(ids.MODEL)),
+        version=said.get(ids.annotation_name(ids.VERSION)),
+        checkpoint=said.get(ids.annotation_name(ids.CHECKPOINT)),
+    )

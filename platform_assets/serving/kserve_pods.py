@@ -194,14 +194,19 @@ def _check(
         if failure and is_hopeless(pod, datetime.now(UTC)):
             hint = f"; {_MORE_MEMORY}" if OUT_OF_MEMORY in failure else ""
             message = f"endpoint {endpoint}: {words}; what was live is untouched{hint}"
-            raise WaitExpired(message) if _lacks_store(pod) else PodsRefused(message)
+            raise WaitExpired(message) if _may_pass(pod) else PodsRefused(message)
         if failure and words not in said:
             said.add(words)
             progress(words)
 
 
-def _lacks_store(pod: Mapping[str, Any]) -> bool:
-    """Return whether all that keeps a pod from starting is an object store that is away."""
+def _may_pass(pod: Mapping[str, Any]) -> bool:
+    """Return whether what keeps a pod from starting is a store that is away, or want of a node.
+
+    There was a node when the rollout was planned; a new attempt plans anew.
+    """
+    if not (pod.get("spec") or {}).get("nodeName"):
+        return True
     for status in container_statuses(pod):
         state, last = status.get("state") or {}, status.get("lastState") or {}
         ended = state.get("terminated") or last.get("terminated") or {}

@@ -9,7 +9,9 @@ pod's status after it compared every byte.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Literal, cast
+
+import dagster as dg
 
 from platform_assets.lineage import ids
 from platform_assets.lineage.manifest import copy_prefix
@@ -23,10 +25,12 @@ from platform_assets.serving.inference_service import (
     Version,
     deployment_name,
     inference_service,
+    labels,
     live_service_name,
     with_passing_of,
 )
-from platform_assets.serving.kserve_cluster import Cluster, Seen
+from platform_assets.serving.kserve_cluster import Cluster, Seen, told_by
+from platform_assets.serving.kserve_observation import observation_tables
 from platform_assets.serving.kserve_rollout import GONE_S, Rollout
 from platform_assets.serving.provider import CANDIDATE, Answering, Gate, Intended, Swap, Told
 from platform_assets.serving.rollout import Policy, rollout_plan
@@ -37,8 +41,6 @@ from platform_assets.spec.served_pods import ServedPods
 from resources.kubernetes import Kubernetes
 from resources.kubernetes_errors import KubernetesError, ObjectMissing
 from resources.model_server import ModelServer
-
-_TELLS_NONE: Final = ""
 
 
 class KserveNotPrepared(AiHowError):
@@ -71,40 +73,27 @@ class KserveProvider:
         url = self.kubernetes.service_url(self._cluster.namespace, service)
         return Answering(ModelServer(url, self.kubernetes.http), endpoint)
 
-    def served_names(self) -> set[str]:
-        """Return the InferenceServices of the namespace, and those that have a candidate.
+    def serving(self) -> dict[str, Told]:
+        """Ask for every endpoint of ours in the namespace, and its candidate, in three requests.
 
         Raises:
             KubernetesUnavailable: the cluster cannot be asked; nothing is known then.
         """
-        names = set()
-        for found in self.kubernetes.list(API_VERSION, KIND, self._cluster.namespace):
-            name = str(found["metadata"]["name"])
-            names |= {name, name + CANDIDATE} if found["spec"].get("canary") else {name}
-        return names
+        told = {}
+        for seen in self._cluster.all_seen(labels(self.estate)):
+            for name in (seen.endpoint, seen.endpoint + CANDIDATE):
+                found = told_by(seen, name)
+                if found is not None:
+                    told[name] = found
+        return told
 
     def told(self, name: str) -> Told | None:
         """Return what every ready pod of an endpoint tells; pods that differ tell no digest."""
-        endpoint = name.removesuffix(CANDIDATE)
-        seen = self._cluster.seen(endpoint)
-        observed = seen.observed
-        if observed is None:
-            return None
-        declared = (*observed.candidates, observed.predictor)
-        asked = observed.candidates[:1]
-        if name == endpoint:
-            asked = tuple(one for one in declared if one.name == seen.live)
-        ready = seen.ready_pods(asked[0].name) if asked else ()
-        if not ready:
-            return None
-        digests = {pod.tree_digest or _TELLS_NONE for pod in ready}
-        said = asked[0].annotations
-        return Told(
-            digests.pop() if len(digests) == 1 else _TELLS_NONE,
-            model=said.get(ids.annotation_name(ids.MODEL)),
-            version=said.get(ids.annotation_name(ids.VERSION)),
-            checkpoint=said.get(ids.annotation_name(ids.CHECKPOINT)),
-        )
+        return told_by(self._cluster.seen(name.removesuffix(CANDIDATE)), name)
+
+    def evidence(self) -> dict[str, dg.MetadataValue]:
+        """Show every InferenceService of the cluster, whoever made it, and every pod of them."""
+        return observation_tables(self._cluster.observation())
 
     def ensure_served(
         self, intended: Intended, gate: Gate, progress: Callable[[str], None]
@@ -118,7 +107,7 @@ class KserveProvider:
         begun = time.monotonic()
         self._check_prepared()
         entry = intended.entry or ServedPods()
-        version = self._version(intended)
+        version = self.version_of(intended)
         cluster = self._cluster
         seen = cluster.seen(intended.endpoint)
         wanted, recreated = (
@@ -163,7 +152,8 @@ class KserveProvider:
         smoke = "its gates were asked" if rollout.report is not None else "not asked"
         return Swap(True, previous, smoke, gated - begun, ended - gated, rollout.report)
 
-    def _version(self, intended: Intended) -> Version:
+    def version_of(self, intended: Intended) -> Version:
+        """Return the ids and the place of what is to be served."""
         prefix = copy_prefix(intended.model, intended.tree_digest)
         return Version(
             endpoint=intended.endpoint,
@@ -235,6 +225,9 @@ class KserveProvider:
                 found |= {name: one.annotations.get(name) for name in told}
                 found["storageUri"] = one.storage_uri
         found["ready pods"] = "at least one" if ready else None
+        for others in observed.written_by_others if observed is not None else ():
+            name = f"fields of {others.manager} since {others.at}"
+            wanted[name], found[name] = None, ", ".join(others.fields)
         for pod in ready:
             name = f"tree digest of pod {pod.name}"
             wanted[name], found[name] = expected.tree_digest, pod.tree_digest

@@ -18,8 +18,10 @@ from platform_assets.lineage.deployments import Deployment, deployed, open_deplo
 from platform_assets.lineage.ledger import Ledger, LockTimeout
 from platform_assets.serving.provider import CANDIDATE, Provider, Told
 from platform_assets.serving.standing import notes
+from resources.kubernetes_errors import KubernetesUnavailable
 from resources.model_server import ModelServerUnavailable
 
+UNAVAILABLE = (ModelServerUnavailable, KubernetesUnavailable)
 _SECOND_LOOK_S = 30.0
 
 
@@ -57,34 +59,34 @@ def observe_live(
     A deployment that is under way is waited for, so that its swap is not taken for a difference.
 
     Raises:
-        ModelServerUnavailable: the server cannot be asked; nothing is known then.
+        ModelServerUnavailable, KubernetesUnavailable: nothing can be asked, nothing is known.
         LedgerUnreachable: the ledger cannot be asked.
     """
     expected = open_deployments(ledger)
-    names = {name for name in provider.served_names() if not name.endswith(CANDIDATE)}
+    told = provider.serving()
+    names = {name for name in told if not name.endswith(CANDIDATE)}
     return [
-        _observed(provider, ledger, name, expected.get(name))
+        _observed(provider, ledger, name, expected.get(name), told.get(name))
         for name in sorted(names | expected.keys() | set(configured))
     ]
 
 
 def _observed(
-    provider: Provider, ledger: Ledger, name: str, last: Deployment | None
+    provider: Provider, ledger: Ledger, name: str, last: Deployment | None, told: Told | None
 ) -> LiveEndpoint:
-    first = _compared(provider, ledger, name, last)
+    first = _compared(provider, ledger, name, last, told)
     if first.agrees:
         return first
     try:
         with ledger.lock(f"endpoint/{name}", _SECOND_LOOK_S):
-            return _compared(provider, ledger, name, deployed(ledger, name))
+            return _compared(provider, ledger, name, deployed(ledger, name), provider.told(name))
     except LockTimeout:
         return first
 
 
 def _compared(
-    provider: Provider, ledger: Ledger, name: str, last: Deployment | None
+    provider: Provider, ledger: Ledger, name: str, last: Deployment | None, told: Told | None
 ) -> LiveEndpoint:
-    told = provider.told(name)
     served = None if told is None else told.tree_digest
     shown = told or Told("")
     expected = None if last is None else last.tree_digest
@@ -173,12 +175,13 @@ def _observe(
 ) -> Iterator[dg.ObserveResult]:
     try:
         observed = observe_live(provider, ledger)
-    except ModelServerUnavailable as error:
+        evidence = provider.evidence()
+    except UNAVAILABLE as error:
         raise dg.Failure(f"cannot tell what is served: {error}") from error
     yield dg.ObserveResult(
         asset_key=keys.LIVE_ENDPOINTS,
         data_version=data_version(observed),
-        metadata=observation_metadata(observed),
+        metadata=observation_metadata(observed) | evidence,
     )
 
 
@@ -210,7 +213,7 @@ def agree_with_ledger(
     """Ask server and ledger now, and compare."""
     try:
         observed = observe_live(provider, ledger)
-    except ModelServerUnavailable as error:
+    except UNAVAILABLE as error:
         raise dg.Failure(f"cannot tell what is served: {error}") from error
     differing = [one for one in observed if not one.agrees]
     return dg.AssetCheckResult(

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import dagster as dg
+
 from platform_assets.lineage import ids
 from platform_assets.lineage.manifest import copy_prefix
 from platform_assets.lineage.verdict import HopResult
@@ -44,13 +46,15 @@ class MlserverProvider:
         """Every endpoint is a model of the one server."""
         return Answering(self.server, endpoint)
 
-    def served_names(self) -> set[str]:
-        """Return the models that are loaded.
+    def serving(self) -> dict[str, Told]:
+        """Ask every model that is loaded.
 
         Raises:
             ModelServerUnavailable: the server cannot be asked; nothing is known then.
         """
-        return {str(one["name"]) for one in self.server.index() if one.get("state") == "READY"}
+        loaded = (str(one["name"]) for one in self.server.index() if one.get("state") == "READY")
+        told = ((name, self.told(name)) for name in loaded)
+        return {name: one for name, one in told if one is not None}
 
     def told(self, name: str) -> Told | None:
         """Return what the runtime that verified the bytes tells of them."""
@@ -102,6 +106,10 @@ class MlserverProvider:
         remove_candidate(self.server, self.repository, endpoint)
         self.server.unload(endpoint)
         _remove(self.served / endpoint)
+
+    def evidence(self) -> dict[str, dg.MetadataValue]:
+        """The server tells no more."""
+        return {}
 
     def named_by_fetched(self, expected: Expected) -> Named:
         """Read the manifest of the copy on disk and the settings that name it."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+import dagster as dg
+
 from platform_assets.lineage.verdict import HopResult
 from platform_assets.lineage.verification import Expected
 from platform_assets.models.verification import Named
@@ -84,8 +86,8 @@ class Provider(Protocol):
     def answering(self, endpoint: str) -> Answering:
         """Return where an endpoint answers, whether or not it does now."""
 
-    def served_names(self) -> set[str]:
-        """Return the name of everything it serves now, also of what nobody here deployed.
+    def serving(self) -> dict[str, Told]:
+        """Ask for everything that is served now, by name, also what nobody here deployed.
 
         A candidate is named after its endpoint, with `CANDIDATE` behind it.
         """
@@ -104,6 +106,9 @@ class Provider(Protocol):
 
     def withdraw(self, endpoint: str) -> None:
         """Let the endpoint answer no longer, and remove what is kept for it."""
+
+    def evidence(self) -> dict[str, dg.MetadataValue]:
+        """Return what else it can show of what serves; nothing where that is all."""
 
     def named_by_fetched(self, expected: Expected) -> Named | None:
         """Read which bytes the copy beside the server should hold; None without such a copy."""

@@ -1,4 +1,4 @@
-"""`python -m tests.lab setup|up|down|status`: what stands behind `make lab-…`."""
+"""`python -m tests.lab programs|setup|up|down|status`: what stands behind `make lab-…`."""
 
 import argparse
 import sys
@@ -15,20 +15,28 @@ from tests.lab.programs import ProgramMissing, program
 from tests.lab.record import record_of, records, remove
 
 FOUND, UNKNOWN = 1, 2
+# What an API server alone needs.
+WITHOUT_ROOT = ("etcd", "kube-apiserver")
 
 
 def main() -> int:
     """Do what the command line says; 0 done or up, 1 not up, 2 it failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    parser.add_argument("command", choices=["setup", "up", "down", "status"])
+    parser.add_argument("command", choices=["programs", "setup", "up", "down", "status"])
     parser.add_argument("--directory", type=Path, default=Path(".lab"))
     given = parser.parse_args()
-    commands = {"setup": _setup, "up": _up, "down": _down, "status": _status}
+    commands = {"programs": _programs, "setup": _setup, "up": _up, "down": _down, "status": _status}
     try:
         return commands[given.command](given.directory.resolve())
     except (LabFailed, ProgramMissing, ImageBuildFailed) as error:
         print(error, file=sys.stderr)
         return UNKNOWN
+
+
+def _programs(_directory: Path) -> int:
+    for name in WITHOUT_ROOT:
+        print(program(name))
+    return 0
 
 
 def _setup(_directory: Path) -> int:

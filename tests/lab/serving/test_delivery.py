@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 from platform_assets.audits.verification import verify_endpoint
 from platform_assets.lineage.verdict import Verdict
 from platform_assets.models.verification_reading import Reading
+from platform_assets.serving.live_endpoints import observe_live
 from tests.lab.serving.conftest import Platform
 
 
@@ -24,6 +25,7 @@ def predicted(delivering: Platform, name: str, count: int) -> list[int]:
 
 
 def test_a_checkpoint_answers(delivering: Platform, name: str) -> None:
+    provider, ledger = delivering.serving.provider, delivering.serving.ledger
     delivering.declare(name, gpus=1)
     first = delivering.registered(name, "one", seed=1)
     begun = time.monotonic()
@@ -32,9 +34,15 @@ def test_a_checkpoint_answers(delivering: Platform, name: str) -> None:
     assert delivered.decision.outcome == "deployed"
     _, labels = load_digits(return_X_y=True)
     assert predicted(delivering, name, 5) == labels[:5].tolist()
-    assert delivering.serving.provider.told(name).tree_digest == delivered.candidate.tree_digest
+    assert provider.told(name).tree_digest == delivered.candidate.tree_digest
     verification = verify_endpoint(delivering.places, name, Reading())
     assert verification.verdict is Verdict.AGREE, verification
+    (seen,) = [one for one in observe_live(provider, ledger) if one.endpoint == name]
+    assert seen.agrees, seen
+    pods = [row.data for row in provider.evidence()["pods"].records]
+    (pod,) = [row for row in pods if row["endpoint"] == name]
+    assert pod["tree digest"] == delivered.candidate.tree_digest
+    assert pod["node"] == delivering.kserve_lab.lab.node
     again = delivering.deliver(first)
     assert again.decision.outcome == "already-live"
 

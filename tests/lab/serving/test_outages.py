@@ -15,15 +15,18 @@ from platform_assets.lineage.verdict import Verdict
 from platform_assets.models.partition import TRANSIENT_ERRORS
 from platform_assets.models.verification_reading import Reading
 from platform_assets.serving.endpoint import Delivered
+from platform_assets.serving.inference_services import told_digest
 from platform_assets.serving.kserve_rollout import RolloutRefused
 from resources.kubernetes_errors import KubernetesUnavailable, WaitExpired
 from tests.lab import kserve, kubelet, object_store
+from tests.lab.inference_services import NAMESPACE
 from tests.lab.kserve import kubectl
 from tests.lab.processes import wait_until
 from tests.lab.serving.conftest import Platform
 from tests.lab.serving.requests_of_clients import another, uninterrupted, within
 
 ENDPOINT = "outages"
+SERVICE = "serving.kserve.io/inferenceservice"
 STORAGE = "clusterstoragecontainer.serving.kserve.io/ai-how"
 PATIENCE = {"name": "AI_HOW_PATIENCE_S", "value": "2"}
 
@@ -173,9 +176,17 @@ def test_node_is_gone(delivering: Platform, live: Delivered) -> None:
     key = delivering.registered(ENDPOINT, "node-gone", make=another)
     lab = delivering.kserve_lab.lab
 
+    def stop_when_bound() -> None:
+        while not any(
+            pod["spec"].get("nodeName") and not told_digest(pod["status"])
+            for pod in delivering.kubernetes.list("v1", "Pod", NAMESPACE, {SERVICE: ENDPOINT})
+        ):
+            time.sleep(0.05)
+        lab.servers.stop(kubelet.NAME, signal.SIGKILL)
+
     def progress(words: str) -> None:
         if "add candidate" in words:
-            lab.servers.stop(kubelet.NAME, signal.SIGKILL)
+            threading.Thread(target=stop_when_bound).start()
 
     delivering.listeners.append(progress)
     with stopped_after(delivering, kubelet.NAME):

@@ -317,6 +317,24 @@ def differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, .
     return tuple(sorted(keys))
 
 
+def with_passing_of(found: Mapping[str, Any] | None, wanted: Manifest) -> Manifest:
+    """Return `wanted` with the Dagster run and checkpoint of pods that are as wanted already.
+
+    An attempt that concludes another's must not restart its pods.
+    """
+    spec = {} if found is None else found["spec"]
+    predictors = [one["predictor"] for one in spec.get("canary") or ()]
+    manifest, predictor = deepcopy(wanted), wanted["spec"]["predictor"]
+    for there in (*predictors, *([spec["predictor"]] if spec else ())):
+        if there.get("name") == predictor["name"] and not differs(there, predictor):
+            said = there.get("annotations") or {}
+            kept = {name: said[name] for name in _PASSING if name in said}
+            manifest["metadata"]["annotations"] |= kept
+            manifest["spec"]["predictor"]["annotations"] |= kept
+            break
+    return manifest
+
+
 def inherited(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the keys that a candidate `wanted` would inherit from the stable predictor `found`."""
     left, right = _template(found), _template(wanted)

@@ -102,9 +102,14 @@ class Cluster:
         )
 
     def rooms(self) -> tuple[NodeRoom, ...]:
-        """Return the room of every node."""
+        """Return the room of every node; pods that are being deleted make room within seconds."""
         nodes, pods = (self.kubernetes.list("v1", kind) for kind in ("Node", "Pod"))
-        return free_resources(nodes, pods)
+        staying = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp"))
+        return free_resources(nodes, staying)
+
+    def node(self, name: str) -> Object | None:
+        """Return a node; None: there is none of that name."""
+        return self._get("v1", "Node", name, namespaced=False)
 
     def runtime_of(self, predictor: Mapping[str, Any]) -> Object | None:
         """Return the spec of the runtime that a predictor names; None where KServe picks one."""

@@ -5,7 +5,7 @@ container (`images/storage-container`). Nothing is changed here.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from platform_assets.serving.inference_services import STORAGE_CONTAINER, told_d
 from platform_assets.serving.kserve_cluster import Cluster, Object
 from platform_assets.spec.errors import AiHowError
 from resources.kubernetes_errors import WaitExpired
-from resources.kubernetes_words import container_statuses, is_ready, pod_failure
+from resources.kubernetes_words import container_statuses, is_ready, pod_failure, unmet_conditions
 
 READY_S: Final = 1800.0
 SETTLED_S: Final = 300.0
@@ -23,6 +23,7 @@ _NO_PODS_S: Final = 60.0
 _UNSCHEDULABLE_S: Final = 60.0
 _RESTARTS: Final = 2  # so many tries of what may pass by itself
 _FOR_A_PERSON: Final = {2, 3, 4, 6}  # exit codes of the storage container
+_STORE_AWAY: Final = 5  # that of a store that does not answer
 _NEVER_STARTS: Final = {
     "ImagePullBackOff",
     "InvalidImageName",
@@ -73,12 +74,16 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
     count: int,
     tree_digest: str,
     progress: Callable[[str], None],
+    leaving: Collection[str] = (),
 ) -> None:
     """Wait until `count` ready pods of a Deployment tell the digest, and no others are left.
 
+    `leaving` are the uids of pods that are about to be replaced: how they fare does not count.
+
     Raises:
         PodsRefused: they will not become ready, or one tells another digest.
-        WaitExpired: they did not come in time; the message explains how things stand.
+        WaitExpired: they did not come in time, for the object store or a node is away, or for
+            what the message explains.
         KubernetesUnavailable: the cluster cannot be asked.
     """
     kubernetes, begun = cluster.kubernetes, time.monotonic()
@@ -89,6 +94,8 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
             "v1", "Pod", cluster.namespace, labels=labels, timeout_s=_LOOK_S
         ):
             uid = pod["metadata"]["uid"]
+            if uid in leaving:
+                continue
             pods[uid] = pod
             if change == "DELETED":
                 del pods[uid]
@@ -98,11 +105,62 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
             _check(pods.values(), endpoint, tree_digest, progress, said)
         waited = time.monotonic() - begun
         _check(pods.values(), endpoint, tree_digest, progress, said)
+        _check_nodes(cluster, pods.values(), endpoint)
         if waited > READY_S or (not pods and waited > _NO_PODS_S):
             told = kubernetes.explain(API_VERSION, KIND, endpoint, cluster.namespace)
             wanted = f"{count} ready pods of {deployment} within {waited:.0f} s"
             hint = "" if pods else "; no pod was made: is KServe's manager running?"
             raise WaitExpired(f"endpoint {endpoint}: expected {wanted}, found {told}{hint}")
+
+
+def await_leaving(cluster: Cluster, deployment: str, timeout_s: float) -> bool:
+    """Wait until no pod of a Deployment is there that is not being deleted; say whether it came."""
+    labels = {"app": f"isvc.{deployment}"}
+    listed = cluster.kubernetes.list("v1", "Pod", cluster.namespace, labels)
+    there = {pod["metadata"]["uid"]: pod for pod in listed}
+    if not _staying(there.values()):
+        return True
+    for change, pod in cluster.kubernetes.watch(
+        "v1", "Pod", cluster.namespace, labels=labels, timeout_s=timeout_s
+    ):
+        there[pod["metadata"]["uid"]] = pod
+        if change == "DELETED":
+            del there[pod["metadata"]["uid"]]
+        if not _staying(there.values()):
+            return True
+    return False
+
+
+def await_requests(cluster: Cluster, service: str, deployment: str, timeout_s: float) -> None:
+    """Wait until a Service sends requests to ready pods of this Deployment, and to no others.
+
+    Raises:
+        WaitExpired: it did not in time.
+    """
+    slices, names = dict[str, Object](), list[str]()
+    for change, one in cluster.kubernetes.watch(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        cluster.namespace,
+        labels={"kubernetes.io/service-name": service},
+        timeout_s=timeout_s,
+    ):
+        slices[one["metadata"]["uid"]] = one
+        if change == "DELETED":
+            del slices[one["metadata"]["uid"]]
+        names = [
+            each["targetRef"]["name"]
+            for one in slices.values()
+            for each in one.get("endpoints") or ()
+            if (each.get("conditions") or {}).get("ready") and each.get("targetRef")
+        ]
+        if names and all(name.startswith(f"{deployment}-") for name in names):
+            return
+    told = ", ".join(names) or "none"
+    raise WaitExpired(
+        f"Service {service}: expected ready pods of {deployment} behind it within "
+        f"{timeout_s:g} s, found {told}; does the cluster's controller manager run?"
+    )
 
 
 def _enough(pods: Iterable[Object], count: int, tree_digest: str) -> bool:
@@ -136,10 +194,41 @@ def _check(
         if failure and is_hopeless(pod, datetime.now(UTC)):
             hint = f"; {_MORE_MEMORY}" if OUT_OF_MEMORY in failure else ""
             message = f"endpoint {endpoint}: {words}; what was live is untouched{hint}"
-            raise PodsRefused(message)
+            raise WaitExpired(message) if _may_pass(pod) else PodsRefused(message)
         if failure and words not in said:
             said.add(words)
             progress(words)
+
+
+def _may_pass(pod: Mapping[str, Any]) -> bool:
+    """Return whether what keeps a pod from starting is a store that is away, or want of a node.
+
+    There was a node when the rollout was planned; a new attempt plans anew.
+    """
+    if not (pod.get("spec") or {}).get("nodeName"):
+        return True
+    for status in container_statuses(pod):
+        state, last = status.get("state") or {}, status.get("lastState") or {}
+        ended = state.get("terminated") or last.get("terminated") or {}
+        if status["name"] == STORAGE_CONTAINER and ended.get("exitCode") == _STORE_AWAY:
+            return True
+    return False
+
+
+def _check_nodes(cluster: Cluster, pods: Iterable[Object], endpoint: str) -> None:
+    """Raise where a pod waits for a node that is gone; its status will not change any more."""
+    for pod in _staying(pods):
+        name = (pod.get("spec") or {}).get("nodeName")
+        if name is None or is_ready(pod):
+            continue
+        node = cluster.node(name)
+        if node is None or not is_ready(node):
+            told = "it was deleted" if node is None else "; ".join(unmet_conditions(node))
+            message = (
+                f"endpoint {endpoint}: pod {pod['metadata']['name']} stands on node {name}, which "
+                f"is not ready: {told}; bring the node back, or remove it from the cluster"
+            )
+            raise WaitExpired(message)
 
 
 def _await_deployment(cluster: Cluster, deployment: str, count: int) -> None:

@@ -27,6 +27,7 @@ from platform_assets.serving.inference_service import (
     inference_service,
     labels,
     live_service_name,
+    with_passing_of,
 )
 from platform_assets.serving.kserve_cluster import Cluster, Seen, told_by
 from platform_assets.serving.kserve_observation import observation_tables
@@ -107,12 +108,15 @@ class KserveProvider:
         self._check_prepared()
         entry = intended.entry or ServedPods()
         version = self.version_of(intended)
-        wanted, recreated = (
-            inference_service(entry, self.kserve, version, estate=self.estate, recreate=again)
-            for again in (False, True)
-        )
         cluster = self._cluster
         seen = cluster.seen(intended.endpoint)
+        wanted, recreated = (
+            with_passing_of(
+                seen.service,
+                inference_service(entry, self.kserve, version, estate=self.estate, recreate=again),
+            )
+            for again in (False, True)
+        )
         told = self.told(intended.endpoint)
         previous = None if told is None else told.tree_digest
         runtime = cluster.runtime_of(wanted["spec"]["predictor"])

@@ -17,13 +17,15 @@ from platform_assets.serving.inference_service import (
     Manifest,
     applicable,
     deployment_name,
+    differs,
     live_service,
+    live_service_name,
     promoted,
     with_candidate,
     without_candidate,
 )
 from platform_assets.serving.kserve_cluster import Cluster, Object
-from platform_assets.serving.kserve_pods import await_pods
+from platform_assets.serving.kserve_pods import await_leaving, await_pods, await_requests
 from platform_assets.serving.rollout import (
     AddCandidate,
     Create,
@@ -39,8 +41,11 @@ from platform_assets.serving.rollout import (
     Update,
 )
 from platform_assets.spec.errors import AiHowError
+from resources.kubernetes_errors import Conflict, KubernetesError, KubernetesUnavailable
 
 GONE_S: Final = 120.0
+LEFT_S: Final = 60.0
+ROUTED_S: Final = 60.0
 
 
 class RolloutRefused(AiHowError):
@@ -85,19 +90,20 @@ class Rollout:
                 self.progress(f"{self.endpoint}: {_told(step)}")
                 begun.append(step)
                 self._carry_out(step)
-        except Exception:  # killed, the next attempt goes on from here
+        except Exception as error:  # killed, the next attempt goes on from here
             if not any(isinstance(step, Route) for step in begun):
-                self._step_back(begun)
+                try:
+                    self._step_back(begun)
+                except KubernetesError as in_the_way:  # the reason is the first one
+                    error.add_note(f"what was begun is still there: {in_the_way}")
             raise
 
     def _carry_out(self, step: Step) -> None:
         match step:
             case Create(predictor, pods) | Update(predictor, pods):
-                self._apply(self.wanted)
-                self._await(predictor, pods)
+                self._replace(self.wanted, predictor, pods)
             case Recreate(predictor, pods):
-                self._apply(self.recreated)
-                self._await(predictor, pods)
+                self._replace(self.recreated, predictor, pods)
             case AddCandidate(predictor, held, pods) | GrowCandidate(predictor, held, pods):
                 self._apply(with_candidate(self._found(), self.wanted, pods=pods, held=held))
                 self._await(predictor, pods)
@@ -106,19 +112,37 @@ class Rollout:
                 self.gated_at = time.monotonic()
             case Route(predictor):
                 namespace = self.cluster.namespace
-                self.cluster.kubernetes.apply(
+                self._apply(
                     live_service(self.endpoint, predictor, namespace=namespace, estate=self.estate)
+                )
+                await_requests(
+                    self.cluster,
+                    live_service_name(self.endpoint),
+                    deployment_name(self.endpoint, predictor),
+                    ROUTED_S,
                 )
             case Promote(predictor, pods):
                 old = self._found()["spec"]["predictor"].get("name", "")
                 self._apply(promoted(self.wanted))
                 self._await(predictor, pods)
                 self._delete_autoscaler(old)
+                if not await_leaving(self.cluster, deployment_name(self.endpoint, old), LEFT_S):
+                    self.progress(f"{self.endpoint}: pods of {old} are still there, unasked")
             case RemoveCandidate(predictor, held):
                 self._apply(without_candidate(self._found(), held=held))
                 self._await_gone(predictor)
             case Refuse(reason, remedy):
                 raise RolloutRefused(f"{self.endpoint}: {reason}; {remedy}")
+
+    def _replace(self, manifest: Manifest, predictor: str, pods: int) -> None:
+        """Apply the endpoint alone; where its pods change, how the present ones fare is no news."""
+        leaving: tuple[str, ...] = ()
+        wanted = manifest["spec"]["predictor"]
+        if self.before is not None and differs(self.before["spec"]["predictor"], wanted):
+            there = self.cluster.seen(self.endpoint).pods
+            leaving = tuple(pod["metadata"]["uid"] for pod in there)
+        self._apply(manifest)
+        self._await(predictor, pods, leaving)
 
     def _step_back(self, begun: list[Step]) -> None:
         """Take away what came, or put back what was there: clients were never sent to it."""
@@ -140,14 +164,34 @@ class Rollout:
         )
 
     def _apply(self, manifest: Manifest) -> None:
-        self.cluster.kubernetes.apply(manifest)
+        """Apply what is declared; what others wrote in our fields is taken back, and told."""
+        try:
+            self.cluster.kubernetes.apply(manifest)
+        except Conflict as conflict:
+            if not conflict.managers:
+                raise
+            fields, managers = ", ".join(conflict.fields), ", ".join(conflict.managers)
+            self.progress(f"{self.endpoint}: taking back {fields}, written by {managers}")
+            self.cluster.kubernetes.apply(manifest, force=True)
+        except KubernetesUnavailable as error:
+            if "webhook" not in str(error):
+                raise
+            hint = "KServe's manager does not answer: see whether it runs"
+            raise KubernetesUnavailable(f"endpoint {self.endpoint}: {error}; {hint}") from error
 
     def _found(self) -> Object:
         return self.cluster.kubernetes.get(API_VERSION, KIND, self.endpoint, self.cluster.namespace)
 
-    def _await(self, predictor: str, pods: int) -> None:
-        deployment = deployment_name(self.endpoint, predictor)
-        await_pods(self.cluster, self.endpoint, deployment, pods, self.tree_digest, self.progress)
+    def _await(self, predictor: str, pods: int, leaving: tuple[str, ...] = ()) -> None:
+        await_pods(
+            self.cluster,
+            self.endpoint,
+            deployment_name(self.endpoint, predictor),
+            pods,
+            self.tree_digest,
+            self.progress,
+            leaving,
+        )
 
     def _await_gone(self, predictor: str) -> None:
         deployment = deployment_name(self.endpoint, predictor)

@@ -224,8 +224,8 @@ def _change(
     more = max(pods - len(live.nodes), 0)
     room = places(wanted.needs, rooms)
     if live.as_wanted:
-        if live.bounds == wanted.replicas and live.replicas == pods:
-            return None
+        if live.bounds == wanted.replicas and live.replicas == pods <= live.ready:
+            return None  # else a run may have been killed while it waited for them
         if room >= more:
             return Update(wanted.predictor, pods)
         return _no_room(wanted, rooms, room, more, "more")
@@ -286,9 +286,12 @@ def _beside(
 ) -> tuple[Step, ...]:
     """Return the steps with `beside` pods of a candidate beside the live ones."""
     steps: list[Step] = []
-    there = candidate.replicas if candidate is not None else 1
+    there = min(candidate.replicas, beside) if candidate is not None else 1
     if candidate is None:
         steps.append(AddCandidate(wanted.predictor, live.replicas))
+    elif candidate.replicas != there or candidate.ready < there:
+        # A run may have been killed while it waited for them.
+        steps.append(GrowCandidate(wanted.predictor, live.replicas, there))
     steps.extend(_gated(wanted))
     if there != beside:
         steps.append(GrowCandidate(wanted.predictor, live.replicas, beside))

@@ -1,6 +1,6 @@
 """A delivery onto KServe, with every real part: registry and ledger here, pods on the lab."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from platform_assets.audits.verification import Places
 from platform_assets.models.checkpoint_directory import judge_checkpoint
 from platform_assets.models.published_copy import deliver_copy
 from platform_assets.models.registered_version import deliver_version
-from platform_assets.serving.endpoint import Delivered, Serving, deliver_endpoint
+from platform_assets.serving.endpoint import Delivered, Serving, candidate_of, deliver_endpoint
 from platform_assets.serving.kserve_provider import KserveProvider
 from platform_assets.spec.model.services import Kserve
 from resources.kubernetes import Kubernetes
@@ -39,6 +39,7 @@ class Platform:
     serving: Serving
     home: Path
     said: list[str] = field(default_factory=list)
+    listeners: list[Callable[[str], None]] = field(default_factory=list)
 
     @property
     def kubernetes(self) -> Kubernetes:
@@ -58,14 +59,20 @@ class Platform:
         entry = {"endpoint": endpoint, **PODS, **more}
         self.serving_file.write_text(yaml.safe_dump({"models": {endpoint: entry}}))
 
-    def registered(self, model: str, run: str, seed: int = 0) -> str:
+    def registered(
+        self, model: str, run: str, seed: int = 0, make: Callable[..., Path] = mlflow_checkpoint
+    ) -> str:
         """Train, seal, publish and register a checkpoint; return its key."""
-        directory = mlflow_checkpoint(self.home / "root", model, run, seed=seed)
+        directory = make(self.home / "root", model, run, seed=seed)
         judged = judge_checkpoint(directory, self.home / "root", None, datetime.now(UTC))
         store, serving = self.kserve_lab.publisher, self.serving
         deliver_copy(judged, store, serving.ledger, None, print)
         deliver_version(judged.key, store, serving.mlflow, serving.ledger, None)
         return judged.key
+
+    def digest(self, key: str) -> str:
+        """Return the tree digest of a registered checkpoint."""
+        return candidate_of(key, self.serving.ledger)[0].tree_digest
 
     def deliver(self, key: str) -> Delivered:
         """Take a registered checkpoint to its endpoint."""
@@ -73,11 +80,13 @@ class Platform:
         def progress(words: str) -> None:
             print(words)
             self.said.append(words)
+            for listener in self.listeners:
+                listener(words)
 
         return deliver_endpoint(key, self.serving_file, self.serving, "a-run", progress)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def delivering(
     kserve_lab: KserveLab, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:

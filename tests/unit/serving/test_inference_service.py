@@ -17,6 +17,7 @@ from platform_assets.serving.inference_service import (
     promoted,
     served_predictor,
     with_candidate,
+    with_passing_of,
     without_candidate,
 )
 from platform_assets.spec.model.services import Kserve
@@ -238,6 +239,20 @@ def test_the_same_version_by_another_run_is_no_difference() -> None:
     again = version(1, dagster_run="other", checkpoint="digits.other.ba9876543210")
     other = inference_service(ServedPods(), KSERVE, again, estate="lab")
     assert differs(found(made(1))["spec"]["predictor"], other["spec"]["predictor"]) == ()
+
+
+def test_pods_that_are_as_wanted_keep_the_run_that_made_them() -> None:
+    run, wanted = "ai-how.dev/dagster-run", made(2)
+    wanted["metadata"]["annotations"][run] = "another"
+    wanted["spec"]["predictor"]["annotations"][run] = "another"
+    candidate = with_candidate(found(made(1)), made(2), pods=1, held=1)
+    for there in (found(made(2)), found(candidate)):
+        kept = with_passing_of(there, wanted)
+        assert kept == made(2)
+    assert with_passing_of(found(made(1)), wanted) == wanted
+    assert with_passing_of(None, wanted) == wanted
+    changed = made(2, resources={"limits": {"memory": "3Gi"}})
+    assert with_passing_of(found(changed), wanted) == wanted
 
 
 def test_differences_are_named_and_amounts_compared() -> None:

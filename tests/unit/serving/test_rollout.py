@@ -276,3 +276,21 @@ def test_more_or_fewer_pods_of_the_same_version() -> None:
     [refusal] = rollout_plan(same, wanted(1, 4), rooms(1), RECREATE)
     assert isinstance(refusal, Refuse)
     assert refusal.reason == ("v1 needs 2 pods more, there is room for 1")
+
+
+def test_pods_of_a_killed_run_are_waited_for_before_anybody_asks_them() -> None:
+    candidate = Current(running(1), running(2, ready=0, as_wanted=True), "v1")
+    assert rollout_plan(candidate, wanted(2), rooms(0), REFUSE) == (
+        GrowCandidate("v2", held=1, pods=1),
+        Gate("v2"),
+        Route("v2"),
+        Promote("v2", 1),
+    )
+    first = Current(running(1, ready=0, as_wanted=True), None, None)
+    assert rollout_plan(first, wanted(1), rooms(0), REFUSE) == (
+        Update("v1", 1),
+        Gate("v1"),
+        Route("v1"),
+    )
+    promoted = live(1, 1, ready=0, as_wanted=True)
+    assert rollout_plan(promoted, wanted(1), rooms(0), REFUSE) == (Update("v1", 1),)

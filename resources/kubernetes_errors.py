@@ -11,6 +11,8 @@ from resources.errors import ResourceError
 
 _MAX_WORDS = 2000
 _WRONG_MANIFEST = "failed to create typed patch object"
+_DENIED = "denied the request"
+_NO_CONNECTION = re.compile(r"dial tcp|connection refused|connection reset|i/o timeout|: EOF$")
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
 
 
@@ -78,6 +80,11 @@ def error_of(code: int, status: Mapping[str, Any], where: str, identity: str) ->
         return KubernetesRefused(
             f"{words}; {identity} is not accepted: its credentials are wrong or expired, renew them"
         )
+    if code == 403 and _DENIED in told:
+        # A webhook that asks the API server itself says no while that starts anew.
+        if _NO_CONNECTION.search(told):
+            return KubernetesUnavailable(f"{words}; a webhook of the cluster is failing")
+        return KubernetesRefused(f"{words}; a webhook of the cluster does not allow it")
     if code == 403:
         return KubernetesRefused(f"{words}; {identity} lacks that right: ask the cluster's owner")
     if code == 404:

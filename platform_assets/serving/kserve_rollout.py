@@ -90,7 +90,9 @@ class Rollout:
                 self.progress(f"{self.endpoint}: {_told(step)}")
                 begun.append(step)
                 self._carry_out(step)
-        except Exception as error:  # killed, the next attempt goes on from here
+        except KubernetesUnavailable:  # as when killed, the next attempt goes on from here
+            raise
+        except Exception as error:
             if not any(isinstance(step, Route) for step in begun):
                 try:
                     self._step_back(begun)

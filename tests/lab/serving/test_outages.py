@@ -128,7 +128,7 @@ def test_object_store_is_away_and_comes_back(delivering: Platform, live: Deliver
     key = delivering.registered(ENDPOINT, "store-back", make=another)
     with stopped(delivering, object_store.NAME), uninterrupted(delivering, ENDPOINT):
         started = threading.Timer(
-            8.0, lambda: delivering.kserve_lab.lab.servers.restart(object_store.NAME)
+            4.0, lambda: delivering.kserve_lab.lab.servers.restart(object_store.NAME)
         )
 
         def progress(words: str) -> None:

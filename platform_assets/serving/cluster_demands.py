@@ -29,17 +29,22 @@ _KSERVE: Final = "serving.kserve.io"
 # Verbs, group, resources; what is done with them stands in docs/serving.md.
 IN_NAMESPACE: Final = (
     ("get list watch create patch delete", _KSERVE, "inferenceservices"),
-    ("get create patch delete", "", "services secrets"),
+    ("get list create patch delete", "", "services"),
+    ("get create patch delete", "", "secrets"),
     ("get create patch", "", "serviceaccounts"),
     ("get list watch create delete", "", "pods"),
     ("get create", "", "services/proxy"),
     ("get", "", "pods/log"),
     ("list", "", "events"),
-    ("list", "apps", "deployments replicasets"),
+    ("list watch", "apps", "deployments"),
+    ("list", "apps", "replicasets"),
+    ("list watch", "discovery.k8s.io", "endpointslices"),
+    ("delete", "autoscaling", "horizontalpodautoscalers"),
     ("get", _KSERVE, "servingruntimes"),
 )
 EVERYWHERE: Final = (
-    ("list", "", "nodes pods"),
+    ("get list", "", "nodes"),
+    ("list", "", "pods"),
     ("get", "", "namespaces"),
     ("list", _KSERVE, "inferenceservices"),
     ("get", _KSERVE, "clusterservingruntimes"),

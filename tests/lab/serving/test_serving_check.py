@@ -23,6 +23,7 @@ from platform_assets.serving.probe_pod import PURPOSE
 from platform_assets.spec.applied import AppliedEstate, write_applied
 from platform_assets.spec.serving import read_serving
 from resources.kubernetes import Kubernetes
+from tests.lab.accounts import kubeconfig_of
 from tests.lab.estates import applied
 from tests.lab.kserve_lab import KserveLab
 
@@ -148,9 +149,9 @@ def test_more_gpus_than_a_node_has(estate: AppliedEstate, cluster: Kubernetes) -
 
 
 def test_a_kubeconfig_without_rights(
-    estate: AppliedEstate, cluster: Kubernetes, kserve_lab: KserveLab, tmp_path: Path
+    estate: AppliedEstate, kserve_lab: KserveLab, tmp_path: Path
 ) -> None:
-    kubeconfig = nobodys(kserve_lab, cluster, tmp_path)
+    kubeconfig = kubeconfig_of(kserve_lab.lab, NOBODY, tmp_path)
     found = asked(estate, Kubernetes(kubeconfig, patience_s=5))
     assert found["API server"].verdict == "holds"
     rights = found["rights"]
@@ -159,19 +160,6 @@ def test_a_kubeconfig_without_rights(
     assert "list nodes in the whole cluster" in rights.found
     assert found["KServe"].verdict == "fails"
     assert found["object store"].verdict == "fails"
-
-
-def nobodys(kserve_lab: KserveLab, cluster: Kubernetes, directory: Path) -> Path:
-    """Return the kubeconfig of a service account that nobody gave any right."""
-    cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": NOBODY})
-    path = f"/api/v1/namespaces/{NOBODY['namespace']}/serviceaccounts/{NOBODY['name']}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = kserve_lab.lab.api.create(path, request)["status"]["token"]
-    declared = yaml.safe_load(kserve_lab.lab.kubeconfig.read_text())
-    declared["users"][0]["user"] = {"token": token}
-    kubeconfig = directory / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(declared))
-    return kubeconfig
 
 
 def test_a_cluster_that_is_not_there(estate: AppliedEstate, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.lab.traces import look
 from tests.sample_checkpoints import mlflow_checkpoint
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("poor_machine")
 def test_a_lab_that_serves_a_model_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = mlflow_checkpoint(tmp_path_factory.mktemp("root"), "digits", "run", seal=False)

@@ -108,7 +108,14 @@ def test_the_look_sees_a_lab(before: Traces) -> None:
     assert look() == before
 
 
-@pytest.mark.parametrize("sign_of_life", ["mounts", "etcd", "kubelet"])
+@pytest.mark.parametrize(
+    "sign_of_life",
+    [
+        pytest.param("mounts", marks=pytest.mark.slow),
+        pytest.param("etcd", marks=pytest.mark.slow),
+        "kubelet",
+    ],
+)
 def test_a_starter_killed_in_the_middle_is_cleaned_by_the_next_start(
     before: Traces, starter: Callable[[Path], "subprocess.Popen[str]"], sign_of_life: str
 ) -> None:

@@ -30,7 +30,7 @@ PASSING = {
     "slow": Fault("slow", uploads, bytes_per_s=4_000_000),
     "dropped in mid-part": Fault("drop", uploads, times=2),
     "bit flipped on its way there": Fault("flip-sent", uploads, times=1),
-    "read dropped": Fault("drop", downloads, times=1),
+    "read dropped": Fault("drop-received", downloads, times=1),
     "bit flipped on its way back": Fault("flip-received", downloads, times=1),
 }
 LASTING = {

@@ -115,9 +115,9 @@ def test_the_first_delivery_is_killed(delivering: Platform, endpoint: str) -> No
     ("run", "dies_after", "words"),
     [
         ("candidate-applied", has_canary, ""),
-        ("gates-passed", lambda _: False, "killed: route"),
+        pytest.param("gates-passed", lambda _: False, "killed: route", marks=pytest.mark.slow),
         ("service-applied", is_stable_service, ""),
-        ("promotion-applied", is_alone, ""),
+        pytest.param("promotion-applied", is_alone, "", marks=pytest.mark.slow),
     ],
 )
 def test_a_replacement_is_killed(

@@ -35,17 +35,11 @@ check: sync ## format, lint, types, layer rule, unit tests: two minutes
 unit: sync ## the unit tests alone
 	$(PYTEST) -q -n auto tests/unit
 
-# With CI set nothing may be missing and nothing is skipped: the lab is installed, built and tested.
-ifdef CI
-test: check lab-setup
-	$(PYTEST) -v -m "not slow" tests/integration tests/e2e tests/lab
-else
 test: check lab-programs ## everything that can be tested on this machine without root
 	$(PYTEST) -v -m "not slow" tests/integration tests/e2e
-endif
 
-test-all: ## what CI runs: with the lab, as root
-	CI=1 $(MAKE) test
+test-all: check lab-setup ## the same and all that needs the lab, as root: nothing may be missing
+	CI=1 $(PYTEST) -v -m "not slow" tests/integration tests/e2e tests/lab
 
 test-full: check lab-setup ## everything, the slow tests and the lab included, as root
 	CI=1 $(PYTEST) -v tests/integration tests/e2e tests/lab

@@ -4,6 +4,7 @@
 and passes them to 127.0.0.1 and TO_PORT of this machine. It is one file of the standard library.
 """
 
+import signal
 import socket
 import sys
 import threading
@@ -14,6 +15,9 @@ CHUNK = 1 << 18
 
 def main() -> None:
     """Listen for ever; each connection has two threads, for whole models pass through here."""
+    # Whoever started us may ignore or block it, and we would inherit that.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     address, port, to_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with socket.create_server((address, port), backlog=128) as server:
         while True:

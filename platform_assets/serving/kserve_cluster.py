@@ -102,10 +102,9 @@ class Cluster:
         )
 
     def rooms(self) -> tuple[NodeRoom, ...]:
-        """Return the room of every node; pods that are being deleted make room within seconds."""
+        """Return the room of every node."""
         nodes, pods = (self.kubernetes.list("v1", kind) for kind in ("Node", "Pod"))
-        staying = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp"))
-        return free_resources(nodes, staying)
+        return free_resources(nodes, pods)
 
     def node(self, name: str) -> Object | None:
         """Return a node; None: there is none of that name."""

@@ -86,11 +86,15 @@ class NodeRoom:
 
 
 def free_resources(nodes: Iterable[Object], pods: Iterable[Object]) -> tuple[NodeRoom, ...]:
-    """Return the room of each node, given all pods of the cluster."""
+    """Return the room of each node, given all pods of the cluster.
+
+    Pods that are being deleted do not count: they make room within seconds.
+    """
     taken: dict[str, dict[str, Fraction]] = {}
     for pod in pods:
         name = (pod.get("spec") or {}).get("nodeName")
-        if name is None or (pod.get("status") or {}).get("phase") in _ENDED:
+        ended = (pod.get("status") or {}).get("phase") in _ENDED
+        if name is None or ended or (pod.get("metadata") or {}).get("deletionTimestamp"):
             continue
         there = taken.setdefault(name, {})
         for resource, amount in ({PODS: Fraction(1)} | requests_of(pod["spec"])).items():

@@ -19,8 +19,10 @@ from platform_assets.infrastructure.floor import Floor
 from platform_assets.services.endpoint_ground import EndpointGround
 from platform_assets.services.kserve import ensure_serving_ground, ground_of
 from platform_assets.serving.cluster_demands import ClusterDemands
+from platform_assets.serving.kserve_cluster import Cluster
 from platform_assets.serving.probe_pod import PURPOSE
 from platform_assets.spec.applied import AppliedEstate, write_applied
+from platform_assets.spec.served_pods import GPU
 from platform_assets.spec.serving import read_serving
 from resources.kubernetes import Kubernetes
 from tests.lab.accounts import kubeconfig_of
@@ -63,6 +65,14 @@ def left_by_checks(kubernetes: Kubernetes) -> list[str]:
         time.sleep(0.2)
 
 
+def await_free_gpus(kubernetes: Kubernetes) -> None:
+    """Wait until the pods of endpoints that other tests withdrew have left."""
+    deadline = time.monotonic() + 60
+    while any(one.free[GPU] < 2 for one in Cluster(kubernetes, "models").rooms()):
+        assert time.monotonic() < deadline, "GPUs are still taken"
+        time.sleep(0.5)
+
+
 def asked(
     estate: AppliedEstate, kubernetes: Kubernetes, ground: EndpointGround | None = None
 ) -> dict[str, Floor]:
@@ -84,6 +94,7 @@ def command(estate: AppliedEstate, *words: str) -> subprocess.Popen[str]:
 
 def test_all_is_well(estate: AppliedEstate, cluster: Kubernetes) -> None:
     ensure_serving_ground(cluster, estate, print)
+    await_free_gpus(cluster)
     running = command(estate, "--json")
     out, err = running.communicate(timeout=180)
     assert running.returncode == 0, out + err

@@ -25,9 +25,8 @@ from typing import Any
 
 import yaml
 
+from platform_assets.serving.inference_service import API_VERSION, KIND
 from platform_assets.serving.inference_services import (
-    API_VERSION,
-    KIND,
     SERVICE_LABEL,
     Observation,
     differences,

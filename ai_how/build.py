@@ -104,13 +104,12 @@ def _kserve_provider(applied: AppliedEstate, kubernetes: "Kubernetes | None") ->
 
     Imported here: it is needed where models are served on a cluster, and nowhere else.
     """
+    from platform_assets.services.kserve import kserve_of
     from platform_assets.serving.kserve_provider import KserveProvider
 
-    cloud = applied.estate.clusters.cloud
-    serving = cloud.mlops.serving if cloud is not None else None
-    kserve = serving.kserve if serving is not None else None
-    if kubernetes is None or kserve is None:
-        message = f"{applied.source}: placement.serving is kubernetes, but no kserve is declared"
+    kserve = kserve_of(applied)
+    if kubernetes is None:
+        message = f"{applied.source}: placement.serving is kubernetes, but no cluster is declared"
         raise NotApplied(message)
     return KserveProvider(kubernetes, kserve, applied.name, MODELS_BUCKET)
 

@@ -149,7 +149,7 @@ class KserveProvider:
         rollout.carry_out(plan)
         ended = time.monotonic()
         gated = rollout.gated_at if rollout.report is not None else ended
-        smoke = "its gates were asked" if rollout.report is not None else "not asked"
+        smoke = "none of its own: readiness and the gates ask"
         return Swap(True, previous, smoke, gated - begun, ended - gated, rollout.report)
 
     def version_of(self, intended: Intended) -> Version:

@@ -5,8 +5,9 @@ import itertools
 import dagster as dg
 import pytest
 
-from ai_how.build import build_defs
+from ai_how.build import build_defs, connections
 from platform_assets import keys
+from platform_assets.serving.kserve_provider import KserveProvider
 from tests.applied_estates import applied_estate
 
 
@@ -76,3 +77,21 @@ def test_a_delivery_does_not_verify_everything_that_is_live(estate):
     delivering = {node.name for node in defs.resolve_job_def("deliver_checkpoint").nodes}
     assert verifying == verified
     assert not delivering & verified
+
+
+def test_an_estate_on_kubernetes_loads_and_contacts_nothing(tmp_path):
+    kserve = {"managed": False, "object_store": {"url": "http://10.0.0.1:1"}}
+    cloud = {
+        "kubernetes": {"kubeconfig": "/nowhere"},
+        "mlops": {"serving": {"kserve": kserve}},
+    }
+    declared = {
+        "metadata": {"name": "test"},
+        "placement": {"serving": "kubernetes"},
+        "clusters": {"cloud": cloud},
+    }
+    estate = applied_estate(tmp_path / "no-state", declared=declared)
+    defs = build_defs(estate)
+    dg.Definitions.validate_loadable(defs)
+    assert keys.KSERVE in defs.resolve_asset_graph().get_all_asset_keys()
+    assert isinstance(connections(estate).provider, KserveProvider)

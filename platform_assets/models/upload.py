@@ -50,7 +50,8 @@ __all__ = [
     "open_sealed",
     "part_bytes",
 ]
-READERS = 4  # files at a time
+READERS = 4  # files at a time, which keeps two processors hashing
+READERS_OF_SMALL = 8  # where all go whole, the store's answers are what is waited for
 SENDERS = 4  # parts at a time
 PART_BYTES = 8 * MIB  # also the largest file that goes whole
 PIECE_BYTES = MIB // 4  # read and hashed at a time: fits the processor's cache
@@ -167,10 +168,11 @@ class Upload:
                     f"one file, found {entry.size}; save the model in shards"
                 )
                 raise FileTooLarge(message)
+        at_a_time = READERS if large else READERS_OF_SMALL
         # Readers wait for buffers and hand them to senders; senders wait for nobody.
         with (
             ThreadPoolExecutor(SENDERS, thread_name_prefix="send") as senders,
-            ThreadPoolExecutor(READERS, thread_name_prefix="read") as readers,
+            ThreadPoolExecutor(at_a_time, thread_name_prefix="read") as readers,
         ):
             try:
                 reading = [readers.submit(self._file, entry, senders) for entry in large + small]

@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 AI_HOW := .venv/bin/ai-how
 PYTEST := .venv/bin/pytest
 
-.PHONY: help sync demo check unit test test-all test-full test-lab lab-programs lab-setup lab-up lab-down lab-status clean
+.PHONY: help sync demo check unit test test-full test-lab lab-programs lab-setup lab-up lab-down lab-status clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,13 +35,11 @@ check: sync ## format, lint, types, layer rule, unit tests: two minutes
 unit: sync ## the unit tests alone
 	$(PYTEST) -q -n auto tests/unit
 
-test: check lab-programs ## everything that can be tested on this machine without root
-	$(PYTEST) -v -m "not slow" tests/integration tests/e2e
+# Continuous integration brings all that the tests need; elsewhere the lab is for who has set it up.
+test: check $(if $(CI),lab-setup,lab-programs) ## everything but the slow tests; where no lab can be, its tests are skipped
+	$(PYTEST) -v -m "not slow" tests/integration tests/e2e tests/lab
 
-test-all: check lab-setup ## the same and all that needs the lab, as root: nothing may be missing
-	CI=1 $(PYTEST) -v -m "not slow" tests/integration tests/e2e tests/lab
-
-test-full: check lab-setup ## everything, the slow tests and the lab included, as root
+test-full: check lab-setup ## everything, the slow tests too, as root: nothing may be missing
 	CI=1 $(PYTEST) -v tests/integration tests/e2e tests/lab
 
 test-lab: sync ## the tests that need the lab, as root; AI_HOW_LAB=.lab takes the one that is up

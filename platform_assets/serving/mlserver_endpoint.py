@@ -14,13 +14,12 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from platform_assets.lineage import ids
 from platform_assets.serving.gate_report import GateReport
-from platform_assets.serving.provider import CANDIDATE, Swap
+from platform_assets.serving.provider import CANDIDATE, Intended, Swap
 from platform_assets.serving.smoke_request import smoke_request
 from platform_assets.spec.errors import AiHowError
 from resources.model_server import (
@@ -40,18 +39,6 @@ class CandidateRefused(AiHowError):
 
 class SwapFailed(AiHowError):
     """The server tells another digest than the one that was loaded."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What an endpoint is to serve: a fetched copy and the ids that the server shows again."""
-
-    endpoint: str
-    model: str
-    version: str
-    tree_digest: str
-    checkpoint: str
-    directory: Path
 
 
 def told_digest(server: ModelServer, name: str) -> str | None:
@@ -74,11 +61,13 @@ def digest_of(metadata: Mapping[str, Any]) -> str:
 def ensure_served(
     server: ModelServer,
     repository: Path,
-    wanted: Wanted,
+    intended: Intended,
+    directory: Path,
+    *,
     progress: Callable[[str], None] = lambda _: None,
     gate: Callable[[str], GateReport] | None = None,
 ) -> Swap:
-    """Make the endpoint serve `wanted` and nothing else; the live one answers until the swap.
+    """Make the endpoint serve the copy in `directory`; the live one answers until the swap.
 
     Idempotent and safe to kill anywhere: the next call concludes. `gate` is called with the name
     of the loaded candidate; what it raises keeps the candidate out.
@@ -88,27 +77,27 @@ def ensure_served(
         SwapFailed: after the swap the server told another digest.
         ModelServerError: the server cannot be asked.
     """
-    candidate = wanted.endpoint + CANDIDATE
-    remove_candidate(server, repository, wanted.endpoint)
-    previous = told_digest(server, wanted.endpoint)
-    settings = _settings(wanted, wanted.endpoint)
-    file = repository / wanted.endpoint / SETTINGS
-    if previous == wanted.tree_digest and _same_copy(file, settings):
+    candidate = intended.endpoint + CANDIDATE
+    remove_candidate(server, repository, intended.endpoint)
+    previous = told_digest(server, intended.endpoint)
+    settings = _settings(intended, directory, intended.endpoint)
+    file = repository / intended.endpoint / SETTINGS
+    if previous == intended.tree_digest and _same_copy(file, settings):
         return Swap(False, previous, "served already", 0.0, 0.0)
     begun = time.monotonic()
     try:
-        smoke = _try_candidate(server, repository, wanted, candidate)
+        smoke = _try_candidate(server, repository, intended, directory)
         progress(f"the candidate loaded and told its digest; request: {smoke}")
         report = None if gate is None else gate(candidate)
         tried = time.monotonic()
-        _swap(server, file, settings, wanted)
+        _swap(server, file, settings, intended)
     except BaseException:
         with suppress(ModelServerError):  # the first error is the one to show
             server.unload(candidate)
         raise
     server.unload(candidate)
     swap_s = time.monotonic() - tried
-    progress(f"{wanted.endpoint} serves {wanted.tree_digest} after {swap_s:.2f} s")
+    progress(f"{intended.endpoint} serves {intended.tree_digest} after {swap_s:.2f} s")
     return Swap(True, previous, smoke, tried - begun, swap_s, report)
 
 
@@ -118,18 +107,18 @@ def remove_candidate(server: ModelServer, repository: Path, endpoint: str) -> No
     server.unload(endpoint + CANDIDATE)
 
 
-def _settings(wanted: Wanted, name: str) -> dict[str, Any]:
+def _settings(intended: Intended, directory: Path, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "implementation": RUNTIME,
         "parameters": {
-            "uri": str(wanted.directory.absolute()),
+            "uri": str(directory.absolute()),
             "extra": {
-                ids.ENDPOINT: wanted.endpoint,
-                ids.MODEL: wanted.model,
-                ids.VERSION: wanted.version,
-                ids.CHECKPOINT: wanted.checkpoint,
-                ids.TREE_DIGEST: wanted.tree_digest,
+                ids.ENDPOINT: intended.endpoint,
+                ids.MODEL: intended.model,
+                ids.VERSION: intended.version,
+                ids.CHECKPOINT: intended.checkpoint,
+                ids.TREE_DIGEST: intended.tree_digest,
             },
         },
     }
@@ -152,33 +141,36 @@ def _same_copy(file: Path, settings: Mapping[str, Any]) -> bool:
         return False
 
 
-def _try_candidate(server: ModelServer, repository: Path, wanted: Wanted, name: str) -> str:
+def _try_candidate(
+    server: ModelServer, repository: Path, intended: Intended, directory: Path
+) -> str:
     """Load the copy under the candidate's name, compare its digest, ask it once."""
+    name = intended.endpoint + CANDIDATE
     file = repository / name / SETTINGS
-    write_in_one_step(file, json.dumps(_settings(wanted, name), indent=2).encode())
+    write_in_one_step(file, json.dumps(_settings(intended, directory, name), indent=2).encode())
     try:
         server.load(name)
     except ModelServerRefused as refusal:
         message = (
-            f"{wanted.endpoint}: model {wanted.model} version {wanted.version} does not load, what "
-            f"was live is untouched: {refusal}"
+            f"{intended.endpoint}: model {intended.model} version {intended.version} does not "
+            f"load, what was live is untouched: {refusal}"
         )
         raise CandidateRefused(message) from refusal
     finally:
         # It is in the server's memory, or nowhere; a restart must not find it.
         shutil.rmtree(file.parent, ignore_errors=True)
     metadata = server.metadata(name)
-    if digest_of(metadata) != wanted.tree_digest:
+    if digest_of(metadata) != intended.tree_digest:
         message = (
-            f"{wanted.endpoint}: the candidate was loaded from {wanted.directory}, expected digest "
-            f"{wanted.tree_digest}, the server tells {digest_of(metadata) or 'none'}; what was "
+            f"{intended.endpoint}: the candidate was loaded from {directory}, expected digest "
+            f"{intended.tree_digest}, the server tells {digest_of(metadata) or 'none'}; what was "
             "live is untouched; read the model server's log"
         )
         raise CandidateRefused(message)
-    return _smoke(server, wanted, name, metadata)
+    return _smoke(server, intended, name, metadata)
 
 
-def _smoke(server: ModelServer, wanted: Wanted, name: str, metadata: Mapping[str, Any]) -> str:
+def _smoke(server: ModelServer, intended: Intended, name: str, metadata: Mapping[str, Any]) -> str:
     request = smoke_request(metadata)
     if request is None:
         return "not asked: the signature does not tell a harmless input"
@@ -186,40 +178,42 @@ def _smoke(server: ModelServer, wanted: Wanted, name: str, metadata: Mapping[str
         answer = server.infer(name, request)
     except ModelServerRefused as refusal:
         message = (
-            f"{wanted.endpoint}: model {wanted.model} version {wanted.version} loads, but does not "
-            f"answer a request that fits its signature, what was live is untouched: {refusal}"
+            f"{intended.endpoint}: model {intended.model} version {intended.version} loads, but "
+            "does not answer a request that fits its signature, what was live is untouched: "
+            f"{refusal}"
         )
         raise CandidateRefused(message) from refusal
     if not answer.get("outputs"):
         message = (
-            f"{wanted.endpoint}: model {wanted.model} version {wanted.version} answers without "
-            "outputs; what was live is untouched; look at the model's predict"
+            f"{intended.endpoint}: model {intended.model} version {intended.version} answers "
+            "without outputs; what was live is untouched; look at the model's predict"
         )
         raise CandidateRefused(message)
     return "answered"
 
 
-def _swap(server: ModelServer, file: Path, settings: Mapping[str, Any], wanted: Wanted) -> None:
+def _swap(server: ModelServer, file: Path, settings: Mapping[str, Any], intended: Intended) -> None:
     """Write the settings and load them; where the server refuses, put the old ones back."""
     before = file.read_bytes() if file.exists() else None
     write_in_one_step(file, json.dumps(settings, indent=2).encode())
     try:
-        server.load(wanted.endpoint)
+        server.load(intended.endpoint)
     except (ModelServerRefused, ModelNotFound) as refusal:
         if before is None:
             shutil.rmtree(file.parent)
         else:
             write_in_one_step(file, before)
         message = (
-            f"{wanted.endpoint}: the candidate served, the swap was refused, the settings are as "
+            f"{intended.endpoint}: the candidate served, the swap was refused, the settings are as "
             f"before: {refusal}"
         )
         raise CandidateRefused(message) from refusal
-    told = told_digest(server, wanted.endpoint)
-    if told != wanted.tree_digest:
+    told = told_digest(server, intended.endpoint)
+    if told != intended.tree_digest:
         message = (
-            f"{wanted.endpoint}: expected digest {wanted.tree_digest} after the swap, the server "
-            f"tells {told or 'none'}; somebody else changes the server or {file}; find out who"
+            f"{intended.endpoint}: expected digest {intended.tree_digest} after the swap, the "
+            f"server tells {told or 'none'}; somebody else changes the server or {file}; find out "
+            "who"
         )
         raise SwapFailed(message)
 

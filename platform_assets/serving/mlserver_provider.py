@@ -17,7 +17,6 @@ from platform_assets.lineage.verification import Expected
 from platform_assets.models.verification import Named
 from platform_assets.serving.fetched_copy import fetch_copy, remove_copies_but
 from platform_assets.serving.mlserver_endpoint import (
-    Wanted,
     digest_of,
     ensure_served,
     remove_candidate,
@@ -78,20 +77,13 @@ class MlserverProvider:
         into = self.served / intended.endpoint
         prefix = copy_prefix(intended.model, intended.tree_digest)
         copy = fetch_copy(self.store, prefix, intended.tree_digest, into, progress)
-        wanted = Wanted(
-            endpoint=intended.endpoint,
-            model=intended.model,
-            version=intended.version,
-            tree_digest=intended.tree_digest,
-            checkpoint=intended.checkpoint,
-            directory=copy.directory,
-        )
         swap = ensure_served(
             self.server,
             self.repository,
-            wanted,
-            progress,
-            lambda name: gate(Answering(self.server, name), copy.directory),
+            intended,
+            copy.directory,
+            progress=progress,
+            gate=lambda name: gate(Answering(self.server, name), copy.directory),
         )
         if swap.changed:
             keep = {intended.tree_digest, swap.previous_digest or intended.tree_digest}

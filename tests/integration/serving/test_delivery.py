@@ -19,6 +19,7 @@ from platform_assets.serving.endpoint import (
     candidate_of,
     deliver_endpoint,
     endpoint,
+    intended_of,
 )
 from platform_assets.serving.fetched_copy import fetch_copy
 from platform_assets.serving.live_endpoints import (
@@ -28,7 +29,6 @@ from platform_assets.serving.live_endpoints import (
     observe_live,
 )
 from platform_assets.serving.mlserver_endpoint import (
-    Wanted,
     ensure_served,
     told_digest,
     write_in_one_step,
@@ -142,8 +142,9 @@ def test_a_swap_that_was_not_recorded_is_concluded(delivering: Platform) -> None
     prefix = copy_prefix("digits", candidate.tree_digest)
     into = serving.provider.served / "digits"
     copy = fetch_copy(serving.provider.store, prefix, candidate.tree_digest, into)
-    wanted = Wanted("digits", "digits", version, candidate.tree_digest, key, copy.directory)
-    ensure_served(serving.provider.server, serving.provider.repository, wanted)
+    intended = intended_of(candidate, version, "digits", None, None)
+    provider = serving.provider
+    ensure_served(provider.server, provider.repository, intended, copy.directory)
     assert not digits(delivering).agrees
 
     concluded = deliver(delivering, key)

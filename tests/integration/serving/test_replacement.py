@@ -15,11 +15,11 @@ from platform_assets.lineage import ids
 from platform_assets.lineage.manifest import MANIFEST_NAME, FileEntry, Manifest
 from platform_assets.serving.mlserver_endpoint import (
     CandidateRefused,
-    Wanted,
     ensure_served,
     told_digest,
     write_in_one_step,
 )
+from platform_assets.serving.provider import Intended, Swap
 from platform_assets.spec.applied import AppliedEstate
 from resources.model_server import ModelServer
 from tests.sample_checkpoints import mlflow_checkpoint
@@ -54,14 +54,30 @@ def with_manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def wanted(applied: AppliedEstate, endpoint: str, seed: int) -> Wanted:
+def wanted(applied: AppliedEstate, endpoint: str, seed: int) -> Intended:
     """A copy as it lies on disk after it was fetched."""
     made = mlflow_checkpoint(applied.state / "made", endpoint, f"s{seed}", seed=seed, seal=False)
     digest = with_manifest(made).tree_digest
     directory = applied.served / endpoint / digest
     directory.parent.mkdir(parents=True, exist_ok=True)
     made.rename(directory)
-    return Wanted(endpoint, endpoint, str(seed), digest, f"{endpoint}.s{seed}.x", directory)
+    return intended(endpoint, seed, digest)
+
+
+def intended(endpoint: str, seed: int, digest: str) -> Intended:
+    checkpoint = f"{endpoint}.s{seed}.x"
+    return Intended(endpoint, endpoint, str(seed), "mlflow", digest, checkpoint, None)
+
+
+def directory_of(applied: AppliedEstate, one: Intended) -> Path:
+    return applied.served / one.endpoint / one.tree_digest
+
+
+def serve(
+    server: ModelServer, applied: AppliedEstate, one: Intended, directory: Path | None = None
+) -> Swap:
+    repository = applied.model_repository
+    return ensure_served(server, repository, one, directory or directory_of(applied, one))
 
 
 def configured_digest(repository: Path, endpoint: str) -> str:
@@ -117,12 +133,12 @@ def test_two_replacements_fail_no_request_and_the_new_version_answers(
     applied: AppliedEstate, server: ModelServer
 ) -> None:
     versions = [wanted(applied, "replaced", seed) for seed in (1, 2, 3)]
-    expected = [predicted_here(version.directory) for version in versions]
+    expected = [predicted_here(directory_of(applied, version)) for version in versions]
     assert len({tuple(labels) for labels in expected}) == len(expected)
-    ensure_served(server, applied.model_repository, versions[0])
+    serve(server, applied, versions[0])
     with Client(server.infer_url("replaced")) as client:
         for version in versions[1:]:
-            swap = ensure_served(server, applied.model_repository, version)
+            swap = serve(server, applied, version)
             assert swap.changed
             assert swap.smoke == "answered"
             after = len(client.answers)
@@ -145,8 +161,8 @@ def test_serving_the_same_again_changes_nothing(
     applied: AppliedEstate, server: ModelServer
 ) -> None:
     version = wanted(applied, "same", 1)
-    assert ensure_served(server, applied.model_repository, version).changed
-    again = ensure_served(server, applied.model_repository, version)
+    assert serve(server, applied, version).changed
+    again = serve(server, applied, version)
     assert not again.changed
     assert again.previous_digest == version.tree_digest
 
@@ -155,16 +171,16 @@ def test_a_candidate_that_does_not_load_leaves_the_live_one_alone(
     applied: AppliedEstate, server: ModelServer
 ) -> None:
     live = wanted(applied, "kept", 1)
-    ensure_served(server, applied.model_repository, live)
+    serve(server, applied, live)
     broken = wanted(applied, "kept", 2)
-    weights = next(broken.directory.rglob("*.skops"))
+    weights = next(directory_of(applied, broken).rglob("*.skops"))
     weights.write_bytes(b"x" + weights.read_bytes()[1:])
     with pytest.raises(CandidateRefused, match="does not load, what was live is untouched") as told:
-        ensure_served(server, applied.model_repository, broken)
+        serve(server, applied, broken)
     assert str(weights) in str(told.value)
     assert told_digest(server, "kept") == live.tree_digest
     assert configured_digest(applied.model_repository, "kept") == live.tree_digest
-    assert prediction(server, "kept") == predicted_here(live.directory)
+    assert prediction(server, "kept") == predicted_here(directory_of(applied, live))
     assert list(applied.model_repository.glob("*.candidate")) == []
 
 
@@ -176,9 +192,9 @@ def test_a_candidate_that_does_not_answer_is_refused(
     description = made / "MLmodel"
     description.write_text(description.read_text().replace("[-1, 64]", "[-1, 63]"))
     digest = with_manifest(made).tree_digest
-    lying = Wanted("lies", "lies", "1", digest, "lies.s1.x", made)
+    lying = intended("lies", 1, digest)
     with pytest.raises(CandidateRefused, match="loads, but does not answer"):
-        ensure_served(server, applied.model_repository, lying)
+        serve(server, applied, lying, made)
     assert told_digest(server, "lies") is None
     assert not (applied.model_repository / "lies").exists()
 
@@ -189,10 +205,10 @@ def test_an_attempt_after_a_kill_concludes(
 ) -> None:
     endpoint = f"killed-{killed_after.replace(' ', '-')}"
     old, new = wanted(applied, endpoint, 1), wanted(applied, endpoint, 2)
-    ensure_served(server, applied.model_repository, old)
+    serve(server, applied, old)
     settings = applied.model_repository / endpoint / "model-settings.json"
     left = json.loads(settings.read_text())
-    left["parameters"]["uri"] = str(new.directory)
+    left["parameters"]["uri"] = str(directory_of(applied, new))
     left["parameters"]["extra"][ids.TREE_DIGEST] = new.tree_digest
     if killed_after == "settings":
         write_in_one_step(settings, json.dumps(left).encode())
@@ -203,7 +219,7 @@ def test_an_attempt_after_a_kill_concludes(
         if killed_after == "candidate load":
             server.load(f"{endpoint}.candidate")
     assert told_digest(server, endpoint) == old.tree_digest
-    ensure_served(server, applied.model_repository, new)
+    serve(server, applied, new)
     assert told_digest(server, endpoint) == new.tree_digest
     assert configured_digest(applied.model_repository, endpoint) == new.tree_digest
     assert told_digest(server, f"{endpoint}.candidate") is None

@@ -4,6 +4,8 @@ SHELL := /bin/sh
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 AI_HOW := .venv/bin/ai-how
 PYTEST := .venv/bin/pytest
+# Two platforms at a time, for they wait more than they compute; a file's tests stay together.
+TESTS := $(PYTEST) -v -n 2 --dist loadgroup tests/integration tests/e2e tests/lab
 
 .PHONY: help sync demo check unit test test-full test-lab lab-programs lab-setup lab-up lab-down lab-status clean
 
@@ -37,10 +39,10 @@ unit: sync ## the unit tests alone
 
 # Continuous integration brings all that the tests need; elsewhere the lab is for who has set it up.
 test: check $(if $(CI),lab-setup,lab-programs) ## everything but the slow tests; where no lab can be, its tests are skipped
-	$(PYTEST) -v -m "not slow" tests/integration tests/e2e tests/lab
+	$(TESTS) -m "not slow"
 
 test-full: check lab-setup ## everything, the slow tests too, as root: nothing may be missing
-	CI=1 $(PYTEST) -v tests/integration tests/e2e tests/lab
+	CI=1 $(TESTS)
 
 test-lab: sync ## the tests that need the lab, as root; AI_HOW_LAB=.lab takes the one that is up
 	$(PYTEST) -v -m "not slow" tests/lab

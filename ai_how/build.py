@@ -4,10 +4,11 @@ Here the applied estate becomes connections, and assets, sensors and connections
 definitions. Nothing is contacted; the connections open when they are first used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
@@ -134,6 +135,13 @@ def _cluster_part(
     return [kserve_asset_of(estate)], kserve_checks_of(estate)
 
 
+def _with_carrier(estate: AppliedEstate, spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Show on an asset of endpoints what carries them, which only the estate tells."""
+    if spec.group_name != "serving" or not estate.serves_on_kubernetes:
+        return spec
+    return spec.replace_attributes(kinds={"kserve", "openinference"})
+
+
 def build_defs(
     estate: AppliedEstate, resource_overrides: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
@@ -152,13 +160,15 @@ def build_defs(
         model_server_service,
         live_verification,
     ]
+    # The signature of `load_assets_from_modules` is wider than what these modules hold.
+    loaded = cast("Sequence[dg.AssetsDefinition]", dg.load_assets_from_modules(modules))
     cluster_assets, cluster_checks = _cluster_part(estate)
     return dg.Definitions(
         assets=[
             estate_asset.estate_asset_of(estate),
             capacity_plan.capacity_plan_of(estate),
             *cluster_assets,
-            *dg.load_assets_from_modules(modules),
+            *dg.map_asset_specs(partial(_with_carrier, estate), loaded),
         ],
         asset_checks=[
             estate_asset.estate_findings,

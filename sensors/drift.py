@@ -7,6 +7,7 @@ was served changed, not how often somebody looked.
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -29,13 +30,15 @@ def digest_of_observation(observed: list[LiveEndpoint]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def live_observation(observed: list[LiveEndpoint]) -> dg.AssetObservation:
+def live_observation(
+    observed: list[LiveEndpoint], evidence: Mapping[str, dg.MetadataValue]
+) -> dg.AssetObservation:
     """Return the event that says what the servers serve now."""
     differing = sum(not one.agrees for one in observed)
     return dg.AssetObservation(
         asset_key=LIVE_ENDPOINTS,
         description=f"{len(observed)} endpoints, {differing} differ from the ledger",
-        metadata=observation_metadata(observed),
+        metadata={**observation_metadata(observed), **evidence},
         tags={DATA_VERSION_TAG: data_version(observed).value},
     )
 
@@ -58,8 +61,12 @@ def live_endpoints_drift(
     digest = digest_of_observation(observed)
     if digest == context.cursor:
         return dg.SkipReason(f"{len(observed)} endpoints, as they were")
+    try:
+        evidence = provider.evidence()
+    except UNAVAILABLE as error:
+        return dg.SkipReason(f"cannot tell what is served: {error}")
     for one in observed:
         if not one.agrees:
             context.log.warning("endpoint %s: %s", one.endpoint, one.reason)
-    events = [live_observation(observed)]
+    events = [live_observation(observed, evidence)]
     return dg.SensorResult(skip_reason="what is served changed", asset_events=events, cursor=digest)

@@ -182,7 +182,7 @@ class ClusterDemands:
             return Verdict.FAILS, f"too old: {words}", remedy
         mode = self._soundness.mode()
         version = self._soundness.version()
-        shown = f"version {version}" if version else "its version is not told"
+        shown = f"version {version}" if version else "new enough, its version is not told"
         if mode.holds is False:
             return Verdict.WEAK, f"{shown}; {mode.words}", "correct kserve.namespace in the estate"
         return Verdict.HOLDS, f"{shown}; {mode.words}", ""

@@ -150,7 +150,7 @@ def deliver_endpoint(
     if entry is None or (without_server.waits_for is None and not without_server.deploy):
         seconds = time.monotonic() - begun
         return Delivered(candidate, version, without_server, entry, None, None, None, seconds)
-    url = serving.provider.answering(entry.endpoint).infer_url
+    url = serving.provider.answering(entry.endpoint).client_url
     with serving.ledger.lock(f"endpoint/{entry.endpoint}", LOCK_TIMEOUT_S):
         live = live_of(entry.endpoint, serving.ledger, serving.provider)
         standing = standing_of(serving.ledger, entry.endpoint, candidate.model)

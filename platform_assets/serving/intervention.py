@@ -100,7 +100,7 @@ class Intervention:
             before_recording,
         )
         seconds = time.monotonic() - self.begun
-        url = self.serving.provider.answering(endpoint).infer_url
+        url = self.serving.provider.answering(endpoint).client_url
         return Delivered(candidate, version, decision, entry, url, *served, seconds)
 
     def _gate(self, candidate: Candidate, version: str, entry: ServedModel | None) -> Gate:

@@ -8,7 +8,7 @@ pod's status after it compared every byte.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import dagster as dg
@@ -66,8 +66,10 @@ class KserveProvider:
         return f"{self.kubernetes.url}/namespaces/{self._cluster.namespace}"
 
     def answering(self, endpoint: str) -> Answering:
-        """Return the Service that clients know, through the API server."""
-        return self._at(live_service_name(endpoint), endpoint)
+        """Return the Service that clients know by its name; we ask it through the API server."""
+        service = live_service_name(endpoint)
+        address = f"http://{service}.{self._cluster.namespace}.svc"
+        return replace(self._at(service, endpoint), address=address)
 
     def _at(self, service: str, endpoint: str) -> Answering:
         url = self.kubernetes.service_url(self._cluster.namespace, service)

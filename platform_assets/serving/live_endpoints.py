@@ -93,7 +93,7 @@ def _compared(
     ended = withdrawn(ledger, name)
     return LiveEndpoint(
         endpoint=name,
-        url=provider.answering(name).infer_url,
+        url=provider.answering(name).client_url,
         served_digest=served,
         expected_digest=expected,
         agrees=served == expected,

@@ -28,11 +28,18 @@ class Answering:
 
     server: ModelServer
     name: str
+    address: str | None = None  # the server's for clients, where it is another than ours
 
     @property
     def infer_url(self) -> str:
-        """Where it answers inference requests."""
+        """Where it answers our inference requests."""
         return self.server.infer_url(self.name)
+
+    @property
+    def client_url(self) -> str:
+        """Where it answers the inference requests of its clients."""
+        known = self.server if self.address is None else ModelServer(self.address)
+        return known.infer_url(self.name)
 
 
 # Tries a loaded candidate, whose files lie in the directory where there is one on this machine.

@@ -93,5 +93,8 @@ def test_an_estate_on_kubernetes_loads_and_contacts_nothing(tmp_path):
     estate = applied_estate(tmp_path / "no-state", declared=declared)
     defs = build_defs(estate)
     dg.Definitions.validate_loadable(defs)
-    assert keys.KSERVE in defs.resolve_asset_graph().get_all_asset_keys()
+    graph = defs.resolve_asset_graph()
+    assert keys.KSERVE in graph.get_all_asset_keys()
+    for carried in (keys.ENDPOINT, keys.LIVE_ENDPOINTS):
+        assert graph.get(carried).kinds == {"kserve", "openinference"}
     assert isinstance(connections(estate).provider, KserveProvider)

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import dagster as dg
+
 from platform_assets.serving.live_endpoints import LiveEndpoint
 from sensors.drift import digest_of_observation, live_observation
 
@@ -25,12 +27,19 @@ def test_the_same_observation_has_the_same_digest_and_a_swap_another():
 
 
 def test_an_observation_names_the_endpoints_that_differ():
-    event = live_observation([AGREES, replace(SWAPPED, endpoint="letters")])
+    event = live_observation([AGREES, replace(SWAPPED, endpoint="letters")], {})
     assert event.description == "2 endpoints, 1 differ from the ledger"
     assert event.metadata["differing"].value == "letters"
     assert event.metadata["agrees"].value is False
 
 
 def test_its_data_version_follows_what_is_served():
-    version = "dagster/data_version"
-    assert live_observation([AGREES]).tags[version] != live_observation([SWAPPED]).tags[version]
+    agrees, swapped = (
+        live_observation([one], {}).tags["dagster/data_version"] for one in (AGREES, SWAPPED)
+    )
+    assert agrees != swapped
+
+
+def test_an_observation_shows_the_evidence_of_its_provider():
+    pods = dg.MetadataValue.text("one pod")
+    assert live_observation([AGREES], {"pods": pods}).metadata["pods"] == pods

@@ -39,7 +39,7 @@ IN_NAMESPACE: Final = (
     ("list watch", "apps", "deployments"),
     ("list", "apps", "replicasets"),
     ("list watch", "discovery.k8s.io", "endpointslices"),
-    ("delete", "autoscaling", "horizontalpodautoscalers"),
+    ("list delete", "autoscaling", "horizontalpodautoscalers"),
     ("get", _KSERVE, "servingruntimes"),
 )
 EVERYWHERE: Final = (

@@ -300,7 +300,8 @@ def live_service(endpoint: str, predictor: str, *, namespace: str, estate: str) 
 
 def served_predictor(service: Mapping[str, Any], endpoint: str) -> str | None:
     """Return the predictor to which the Service of an endpoint sends requests; None: to none."""
-    app = str(((service.get("spec") or {}).get("selector") or {}).get("app", ""))
+    selector = (service.get("spec") or {}).get("selector") or {}
+    app = str(selector.get("app", "")) if len(selector) == 1 else ""  # no pod has what others add
     head, tail = f"isvc.{endpoint}-", "-predictor"
     if not app.startswith(head) or not app.endswith(tail):
         return None
@@ -327,12 +328,17 @@ def with_passing_of(found: Mapping[str, Any] | None, wanted: Manifest) -> Manife
     manifest, predictor = deepcopy(wanted), wanted["spec"]["predictor"]
     for there in (*predictors, *([spec["predictor"]] if spec else ())):
         if there.get("name") == predictor["name"] and not differs(there, predictor):
-            said = there.get("annotations") or {}
-            kept = {name: said[name] for name in _PASSING if name in said}
+            kept = passing(there)
             manifest["metadata"]["annotations"] |= kept
             manifest["spec"]["predictor"]["annotations"] |= kept
             break
     return manifest
+
+
+def passing(predictor: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a predictor says of its run and checkpoint, as annotations."""
+    said = predictor.get("annotations") or {}
+    return {name: said[name] for name in _PASSING if name in said}
 
 
 def inherited(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:

@@ -167,7 +167,10 @@ def _metadata(
 
 
 def _ground_as_wanted(_soundness: KserveSoundness, ground: EndpointGround) -> Found:
-    told = ground.objections(_soundness.kubernetes)
+    told = [
+        *ground.objections(_soundness.kubernetes),
+        *ground.pull_secret_objections(_soundness.kubernetes),
+    ]
     return Found(not told, "; ".join(told) or "Secret, service account and storage container stand")
 
 

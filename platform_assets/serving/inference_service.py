@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 from platform_assets.lineage import ids
 from platform_assets.services.cluster_objects import ESTATE_LABEL, MANAGED_BY
 from platform_assets.services.endpoint_ground import STORAGE_CONTAINER
+from platform_assets.services.kserve_manifests import pull_secrets
 from platform_assets.spec.model.services import Kserve
 from platform_assets.spec.quantities import number_of
 from platform_assets.spec.served_pods import GPU, Replicas, ServedPods
@@ -162,6 +163,7 @@ def _predictor(entry: ServedPods, kserve: Kserve, version: Version, estate: str)
         **scaled,
         "storageContainerName": STORAGE_CONTAINER,
         **({"serviceAccountName": store.secret} if store is not None else {}),
+        **pull_secrets(kserve),
         **({"nodeSelector": dict(entry.node_selector)} if entry.node_selector else {}),
         **({"tolerations": [dict(each) for each in pods.tolerations]} if pods.tolerations else {}),
         "model": _model(entry, version, pods),

@@ -136,8 +136,10 @@ def await_change(cluster: Cluster, deployment: str, generation: int) -> None:
 
 def outdated(cluster: Cluster, deployment: str) -> tuple[str, ...]:
     """Return the uids of a Deployment's pods that are not of its template, and so will go."""
-    template = cluster.deployment(deployment).get("spec", {}).get("template")
     labels = {"app": f"isvc.{deployment}"}
+    # The pods first: to each of them there is a ReplicaSet then.
+    pods = list(cluster.kubernetes.list("v1", "Pod", cluster.namespace, labels))
+    template = cluster.deployment(deployment).get("spec", {}).get("template")
     current = set[str]()
     for one in cluster.kubernetes.list("apps/v1", "ReplicaSet", cluster.namespace, labels):
         made = deepcopy(one["spec"]["template"])
@@ -146,7 +148,7 @@ def outdated(cluster: Cluster, deployment: str) -> tuple[str, ...]:
             current.add(name)
     return tuple(
         pod["metadata"]["uid"]
-        for pod in cluster.kubernetes.list("v1", "Pod", cluster.namespace, labels)
+        for pod in pods
         if pod["metadata"]["labels"].get(_TEMPLATE_LABEL) not in current
     )
 

@@ -151,7 +151,7 @@ class KserveProvider:
             writers = ", ".join(writers_of(asked.seen.service, fields))
             told = f"{', '.join(fields)}, written by {writers}" if writers else ", ".join(fields)
             return f"its InferenceService is not as declared: {told}"
-        return "its pods, their number or its Service are not as declared"
+        return "its pods, their number, a candidate or its Service are not as declared"
 
     def _compared(self, intended: Intended) -> "_Compared":
         """Look at an endpoint, and put it beside what is intended."""

@@ -240,11 +240,8 @@ def _change(
     more = max(pods - len(live.nodes), 0)
     room = places(wanted.needs, rooms)
     if live.as_wanted:
-        # A run may have been killed while it waited for them, or others tried what fails. How many
-        # more there are than the fewest, where that may vary, is the autoscaler's matter.
-        unproven = live.unproven if wanted.replicas.is_fixed else 0
-        if live.bounds == wanted.replicas and live.replicas == pods <= live.ready and not unproven:
-            return None
+        if live.bounds == wanted.replicas and _stands(live, wanted):
+            return None  # else a run may have been killed while it waited, or others tried
         if room >= more:
             return Update(wanted.predictor, pods)
         return _no_room(wanted, rooms, room, more, "more")
@@ -261,6 +258,13 @@ def _change(
     if gap or live.ready == 0:
         return Recreate(wanted.predictor, pods)
     return _no_room(wanted, rooms, room, spare, f"beside the live ones of {live.predictor}")
+
+
+def _stands(live: Running, wanted: Wanted) -> bool:
+    """Say whether the pods that must be there are; an autoscaler's further ones are its matter."""
+    if wanted.replicas.is_fixed:
+        return live.replicas == wanted.replicas.min <= live.ready and not live.unproven
+    return live.ready >= wanted.replicas.min
 
 
 def _replacement(

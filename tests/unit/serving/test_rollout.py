@@ -301,7 +301,8 @@ def test_pods_of_a_killed_run_are_waited_for_before_anybody_asks_them() -> None:
 def test_a_pod_that_does_not_start_is_waited_for_where_their_number_is_fixed() -> None:
     tried = live(1, 1, as_wanted=True, unproven=1)
     assert rollout_plan(tried, wanted(1), rooms(0), REFUSE) == (Update("v1", 1),)
-    scaled = live(1, 1, as_wanted=True, unproven=1, bounds=replicas(1, 4))
+    more: dict[str, Any] = {"ready": 1, "nodes": ("gpu-0",), "unproven": 2}
+    scaled = live(1, 3, as_wanted=True, bounds=replicas(1, 4), **more)
     assert rollout_plan(scaled, wanted(1, 1, 4), rooms(0), REFUSE) == ()
 
 

@@ -124,15 +124,23 @@ def _resources(estate: AppliedEstate, overrides: Mapping[str, Any]) -> dict[str,
     return {**made, "provider": own.provider, **overrides}
 
 
-def _cluster_part(
-    estate: AppliedEstate,
-) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+def _cluster_part(estate: AppliedEstate) -> dg.Definitions:
     """Return what there is, and is imported, only where models are served on a cluster."""
     if not estate.serves_on_kubernetes:
-        return [], []
-    from platform_assets.services.kserve import kserve_asset_of, kserve_checks_of
+        return dg.Definitions()
+    from platform_assets.services.kserve import (
+        kserve_asset_of,
+        kserve_checks_of,
+        kserve_upkeep_of,
+    )
+    from sensors.kserve_upkeep import daily_kserve_upkeep
 
-    return [kserve_asset_of(estate)], kserve_checks_of(estate)
+    return dg.Definitions(
+        assets=[kserve_asset_of(estate)],
+        asset_checks=kserve_checks_of(estate),
+        jobs=[kserve_upkeep_of(estate)],
+        schedules=[daily_kserve_upkeep],
+    )
 
 
 def _with_carrier(estate: AppliedEstate, spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -162,17 +170,17 @@ def build_defs(
     ]
     # The signature of `load_assets_from_modules` is wider than what these modules hold.
     loaded = cast("Sequence[dg.AssetsDefinition]", dg.load_assets_from_modules(modules))
-    cluster_assets, cluster_checks = _cluster_part(estate)
+    cluster = _cluster_part(estate)
     return dg.Definitions(
         assets=[
             estate_asset.estate_asset_of(estate),
             capacity_plan.capacity_plan_of(estate),
-            *cluster_assets,
+            *(cluster.assets or ()),
             *dg.map_asset_specs(partial(_with_carrier, estate), loaded),
         ],
         asset_checks=[
             estate_asset.estate_findings,
-            *cluster_checks,
+            *(cluster.asset_checks or ()),
             *dg.load_asset_checks_from_modules(modules),
         ],
         jobs=[
@@ -181,8 +189,9 @@ def build_defs(
             live_verification.verify_live_models,
             retention_job.apply_retention_job,
             estate_asset.judge_estate,
+            *(cluster.jobs or ()),
         ],
-        schedules=[verification.hourly_verification],
+        schedules=[verification.hourly_verification, *(cluster.schedules or ())],
         sensors=[
             arrivals.arrivals,
             failures.delivery_failures,

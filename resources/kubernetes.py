@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
@@ -26,14 +26,13 @@ from resources.kubernetes_errors import (
 )
 from resources.kubernetes_http import KubernetesHttp, pauses
 from resources.kubernetes_places import Places, safe
-from resources.kubernetes_watching import Collection
+from resources.kubernetes_watching import Collection, persistently
 from resources.kubernetes_words import explanation, labels_of_its_pods, silent_containers
 
 FIELD_MANAGER = "ai-how"
 PATIENCE_S = 20.0
 LOG_LINES = 5
 _MAX_PODS = 8  # whose events and logs are looked at when something is explained
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,16 @@ class Kubernetes:
             content_type="application/apply-patch+yaml",
         )
         return _object(answer)
+
+    def remove_fields(
+        self, api_version: str, kind: str, name: str, namespace: str, fields: Mapping[str, Any]
+    ) -> None:
+        """Remove fields that only others own: nested as in the object, with None for each."""
+        path = self._places.path(api_version, kind, namespace, name)
+        what = f"remove fields of {kind} {_full(namespace, name)}"
+        params = {"fieldManager": self.field_manager}
+        kind_of_body = "application/merge-patch+json"
+        self._http.ask(what, "PATCH", path, params=params, body=fields, content_type=kind_of_body)
 
     def get(
         self, api_version: str, kind: str, name: str, namespace: str | None = None
@@ -202,7 +211,7 @@ class Kubernetes:
         """
         deadline = time.monotonic() + timeout_s
         follow = partial(self._collection, api_version, kind, namespace, name=name, labels=labels)
-        collection = _persistently(follow, deadline)
+        collection = persistently(follow, deadline)
         yield from collection.changes(since, deadline - time.monotonic())
 
     def wait(
@@ -227,8 +236,8 @@ class Kubernetes:
         """
         deadline = time.monotonic() + timeout_s
         follow = partial(self._collection, api_version, kind, namespace, name=name)
-        collection = _persistently(follow, deadline)
-        found, since = _persistently(collection.snapshot, deadline)
+        collection = persistently(follow, deadline)
+        found, since = persistently(collection.snapshot, deadline)
         if until(found[0] if found else None):
             return found[0] if found else {}
         left = max(deadline - time.monotonic(), 0)
@@ -375,16 +384,6 @@ class Kubernetes:
             )
         path = self._places.path(api_version, kind, namespace)
         return Collection(self._http, api_version, kind, path, selectors)
-
-
-def _persistently(ask: Callable[[], _Answer], deadline: float) -> _Answer:
-    """Ask again and again while the API server is away, whatever the patience of one request."""
-    while True:
-        try:
-            return ask()
-        except KubernetesUnavailable:
-            if time.monotonic() >= deadline:
-                raise
 
 
 def _full(namespace: str | None, name: str) -> str:

@@ -7,9 +7,9 @@ detection of changes".
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from resources.kubernetes_errors import ChangesForgotten, KubernetesUnavailable, error_of
 from resources.kubernetes_http import KubernetesHttp, pauses
@@ -19,6 +19,7 @@ PAGE = 500
 SPAN_S = 60
 GRACE_S = 5.0
 SHORT_S = 1.0  # a watch that ended sooner is not opened again at once
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -173,3 +174,13 @@ def _identity(one: Mapping[str, Any]) -> dict[str, Any]:
     kept = ("name", "namespace", "uid", "resourceVersion")
     metadata = {name: one["metadata"][name] for name in kept if name in one["metadata"]}
     return {"apiVersion": one.get("apiVersion"), "kind": one.get("kind"), "metadata": metadata}
+
+
+def persistently(ask: Callable[[], _Answer], deadline: float) -> _Answer:
+    """Ask again and again while the API server is away, whatever the patience of one request."""
+    while True:
+        try:
+            return ask()
+        except KubernetesUnavailable:
+            if time.monotonic() >= deadline:
+                raise

@@ -8,21 +8,7 @@ still asks every place what it holds. A verification that was killed goes on at 
 import dagster as dg
 
 from platform_assets.audits.live_verification import JOB_NAME, verify_live_models
-
-_NOT_OVER = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
-
-def verification_under_way(instance: dg.DagsterInstance) -> str | None:
-    """Return the id of a verification that is not over yet, or None."""
-    filters = dg.RunsFilter(job_name=JOB_NAME, statuses=_NOT_OVER)
-    runs = instance.get_runs(filters, limit=1)
-    return runs[0].run_id if runs else None
+from sensors.under_way import job_under_way
 
 
 @dg.schedule(
@@ -34,7 +20,7 @@ def verification_under_way(instance: dg.DagsterInstance) -> str | None:
 )
 def hourly_verification(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Ask for a verification unless one is under way."""
-    running = verification_under_way(context.instance)
+    running = job_under_way(context.instance, JOB_NAME)
     if running is not None:
         return dg.SkipReason(f"run {running} still verifies; it reads no faster than allowed")
     return dg.RunRequest()

@@ -33,6 +33,7 @@ STORAGE_CONTAINER_FILE: Final = (
 )
 _KEYS: Final = {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY"}
 _S3: Final = "serving.kserve.io/s3-"
+PULL_SECRET: Final = "kubernetes.io/dockerconfigjson"  # noqa: S105 - a type
 _REMEDY: Final = "let the estate name another one, or remove that one"
 Manifest = dict[str, Any]
 
@@ -107,6 +108,18 @@ class EndpointGround:
         expect_ours(kubernetes, wanted, self.estate, _REMEDY)
         changes = [ensure_namespace(kubernetes, self.namespace, self.estate)]
         return changes + [ensure(kubernetes, one) for one in wanted]
+
+    def pull_secret_objections(self, kubernetes: Kubernetes) -> list[str]:
+        """Return where the Secret that nodes pull images with is missing, or is none for that."""
+        told, name = [], self.kserve.pull_secret
+        spaces = [self.namespace, *([self.kserve.namespace] if self.kserve.managed else [])]
+        for namespace in spaces if name is not None else ():
+            one = found(kubernetes, secret(str(name), namespace, {}))
+            if one is None:
+                told.append(f"Secret {namespace}/{name} is not there")
+            elif one.get("type") != PULL_SECRET:
+                told.append(f"Secret {namespace}/{name} is of type {one.get('type')}")
+        return told
 
     def objections(self, kubernetes: Kubernetes) -> list[str]:
         """Return what on the cluster is not as wanted; values of Secrets are not told."""

@@ -8,7 +8,7 @@ it is false, nothing of KServe is touched, and it is only asked whether it works
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -24,7 +24,13 @@ from platform_assets.spec.model.services import Kserve
 from resources.errors import ResourceError
 from resources.kubernetes import Kubernetes
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
 LOGIC_VERSION: Final = "1"
+UPKEEP_JOB: Final = "keep_kserve"
 # What of the estate decides what is applied.
 PARTS: Final = (
     ("metadata", "name"),
@@ -161,7 +167,10 @@ def _metadata(
 
 
 def _ground_as_wanted(_soundness: KserveSoundness, ground: EndpointGround) -> Found:
-    told = ground.objections(_soundness.kubernetes)
+    told = [
+        *ground.objections(_soundness.kubernetes),
+        *ground.pull_secret_objections(_soundness.kubernetes),
+    ]
     return Found(not told, "; ".join(told) or "Secret, service account and storage container stand")
 
 
@@ -194,6 +203,24 @@ _CHECKS: Final[tuple[tuple[str, str, _Ask], ...]] = (
 def kserve_checks_of(applied: AppliedEstate) -> list[dg.AssetChecksDefinition]:
     """Return the checks of the asset."""
     return [_check_of(applied, *one) for one in _CHECKS]
+
+
+def kserve_upkeep_of(applied: AppliedEstate) -> "UnresolvedAssetJobDefinition":
+    """Return the job that keeps KServe sound: made true and checked, or its owner's only checked.
+
+    When it runs is decided in `sensors/kserve_upkeep.py`.
+    """
+    is_managed = kserve_of(applied).managed
+    checks = dg.AssetSelection.checks_for_assets(keys.KSERVE)
+    return dg.define_asset_job(
+        UPKEEP_JOB,
+        selection=dg.AssetSelection.assets(keys.KSERVE) | checks if is_managed else checks,
+        description=(
+            "Puts back what KServe needs, renews its certificate in time, and checks it."
+            if is_managed
+            else "Checks the KServe that the cluster's owner provides."
+        ),
+    )
 
 
 def _check_of(

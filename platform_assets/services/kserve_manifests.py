@@ -79,6 +79,7 @@ def manager(files: KserveFiles, kserve: Kserve, certificate: str) -> Manifest:
     annotations[CERTIFICATE_ANNOTATION] = certificate
     # It uses no GPU, but there are clusters whose nodes all have some, and the taint that says so.
     template["spec"]["tolerations"] = [{"key": GPU, "operator": "Exists"}]
+    template["spec"] |= pull_secrets(kserve)
     container = next(one for one in template["spec"]["containers"] if one["name"] == "manager")
     container["image"] = kserve.images.manager
     container["imagePullPolicy"] = "IfNotPresent"
@@ -144,6 +145,13 @@ def secret(name: str, namespace: str, data: Mapping[str, str], kind: str = "Opaq
         "type": kind,
         "data": encoded,
     }
+
+
+def pull_secrets(kserve: Kserve) -> Manifest:
+    """Return what a pod says of how its images are pulled; nothing where nodes need not log in."""
+    if kserve.pull_secret is None:
+        return {}
+    return {"imagePullSecrets": [{"name": kserve.pull_secret}]}
 
 
 def secret_text(found: Mapping[str, Any], key: str) -> str:

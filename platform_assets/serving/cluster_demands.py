@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from platform_assets.infrastructure.floor import Floor, Verdict
 from platform_assets.services.cluster_objects import found
-from platform_assets.services.endpoint_ground import EndpointGround
+from platform_assets.services.endpoint_ground import PULL_SECRET, EndpointGround
 from platform_assets.services.kserve_soundness import MEND, OWNERS_MATTER, Found, KserveSoundness
 from platform_assets.serving.inference_service import API_VERSION, KIND, pods_of
 from platform_assets.serving.node_room import Needs, free_resources, places, shortages
@@ -39,7 +39,7 @@ IN_NAMESPACE: Final = (
     ("list watch", "apps", "deployments"),
     ("list", "apps", "replicasets"),
     ("list watch", "discovery.k8s.io", "endpointslices"),
-    ("delete", "autoscaling", "horizontalpodautoscalers"),
+    ("list delete", "autoscaling", "horizontalpodautoscalers"),
     ("get", _KSERVE, "servingruntimes"),
 )
 EVERYWHERE: Final = (
@@ -88,6 +88,8 @@ class ClusterDemands:
         yield self._floor("webhooks", "KServe judges InferenceServices", self._webhooks)
         yield self._floor("GPUs", "as many as models ask for", self._gpus)
         yield self._floor("room", "for one pod of each model", self._room)
+        if self.ground.kserve.pull_secret is not None:
+            yield self._floor("pull secret", "nodes log in to the registry", self._pull_secret)
         yield self._floor("image", "nodes can pull the storage container", self._image)
         yield self._floor("object store", "answers pods with the reader's key", self._store)
         yield self._floor("our objects", "as the estate says", self._own_objects)
@@ -246,6 +248,18 @@ class ClusterDemands:
         wanted = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata}
         return found(self.kubernetes, wanted) is not None
 
+    def _pull_secret(self) -> _Answer:
+        told = self.ground.pull_secret_objections(self.kubernetes)
+        name = self.ground.kserve.pull_secret
+        if not told:
+            return Verdict.HOLDS, f"Secret {name} of type {PULL_SECRET} stands", ""
+        remedy = (
+            "make it in each namespace that is named: kubectl create secret docker-registry "
+            f"{name} --docker-server=HOST --docker-username=NAME --docker-password=… "
+            "--namespace=…; or remove kserve.pull_secret, where nodes need not log in"
+        )
+        return Verdict.FAILS, "; ".join(told), remedy
+
     def _image(self) -> _Answer:
         told = self._probed
         if told.image is None:
@@ -253,7 +267,8 @@ class ClusterDemands:
         if told.image:
             remedy = (
                 f"push {self.ground.image} where nodes reach it, name it so in "
-                "kserve.images.storage_container, and let nodes log in where the registry asks"
+                "kserve.images.storage_container, and where the registry asks for a login, let "
+                "kserve.pull_secret name a Secret with one"
             )
             return Verdict.FAILS, told.image, remedy
         return Verdict.HOLDS, f"it runs on {told.node}", ""

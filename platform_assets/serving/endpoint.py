@@ -107,28 +107,36 @@ def candidate_of(checkpoint: str, ledger: Ledger) -> tuple[Candidate, str]:
     return candidate, str(versions[-1].body["version"])
 
 
-def live_of(endpoint: str, ledger: Ledger, provider: Provider) -> Live | None:
+def live_of(
+    endpoint: str, ledger: Ledger, provider: Provider, entry: ServedModel | None
+) -> Live | None:
     """Return what the ledger says is deployed on `endpoint` and what is told of it there.
 
-    Of several checkpoints with the live content the one sealed last counts.
+    Of several checkpoints with the live content the one sealed last counts. `entry` says how it is
+    to be served, where the serving file declares it.
     """
     last = deployed(ledger, endpoint)
     if last is None:
         return None
-    model, digest = last.model, last.tree_digest
     sealed = [
-        (str(taken.body["sealed_at"]), taken.subject)
+        (str(taken.body["sealed_at"]), taken.subject, str(taken.body["format"]))
         for taken in ledger.facts(facts.CHECKPOINT)
-        if taken.body["model"] == model and taken.body["tree_digest"] == digest
+        if taken.body["model"] == last.model and taken.body["tree_digest"] == last.tree_digest
     ]
-    sealed_at, checkpoint = max(sealed, default=(last.since, last.checkpoint))
-    told = provider.told(endpoint)
+    sealed_at, checkpoint, form = max(sealed, default=(last.since, last.checkpoint, "mlflow"))
+    candidate = Candidate(last.model, checkpoint, form, sealed_at, last.tree_digest)
+    told, differs = provider.told(endpoint), None
+    if told is not None and told.tree_digest == last.tree_digest:
+        ours = entry if entry is not None and entry.model == last.model else None
+        intended = intended_of(candidate, last.version, endpoint, ours, None)
+        differs = provider.unintended(intended)
     return Live(
-        model=model,
+        model=last.model,
         checkpoint=checkpoint,
         sealed_at=sealed_at,
-        tree_digest=digest,
+        tree_digest=last.tree_digest,
         told_digest=None if told is None else told.tree_digest,
+        differs=differs,
     )
 
 
@@ -152,7 +160,7 @@ def deliver_endpoint(
         return Delivered(candidate, version, without_server, entry, None, None, None, seconds)
     url = serving.provider.answering(entry.endpoint).client_url
     with serving.ledger.lock(f"endpoint/{entry.endpoint}", LOCK_TIMEOUT_S):
-        live = live_of(entry.endpoint, serving.ledger, serving.provider)
+        live = live_of(entry.endpoint, serving.ledger, serving.provider, entry)
         standing = standing_of(serving.ledger, entry.endpoint, candidate.model)
         decision = promotion(candidate, entry, live, standing)
         progress(f"endpoint {entry.endpoint}: {decision.outcome}: {decision.reason}")

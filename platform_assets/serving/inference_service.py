@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 from platform_assets.lineage import ids
 from platform_assets.services.cluster_objects import ESTATE_LABEL, MANAGED_BY
 from platform_assets.services.endpoint_ground import STORAGE_CONTAINER
+from platform_assets.services.kserve_manifests import pull_secrets
 from platform_assets.spec.model.services import Kserve
 from platform_assets.spec.quantities import number_of
 from platform_assets.spec.served_pods import GPU, Replicas, ServedPods
@@ -162,6 +163,7 @@ def _predictor(entry: ServedPods, kserve: Kserve, version: Version, estate: str)
         **scaled,
         "storageContainerName": STORAGE_CONTAINER,
         **({"serviceAccountName": store.secret} if store is not None else {}),
+        **pull_secrets(kserve),
         **({"nodeSelector": dict(entry.node_selector)} if entry.node_selector else {}),
         **({"tolerations": [dict(each) for each in pods.tolerations]} if pods.tolerations else {}),
         "model": _model(entry, version, pods),
@@ -300,7 +302,8 @@ def live_service(endpoint: str, predictor: str, *, namespace: str, estate: str) 
 
 def served_predictor(service: Mapping[str, Any], endpoint: str) -> str | None:
     """Return the predictor to which the Service of an endpoint sends requests; None: to none."""
-    app = str(((service.get("spec") or {}).get("selector") or {}).get("app", ""))
+    selector = (service.get("spec") or {}).get("selector") or {}
+    app = str(selector.get("app", "")) if len(selector) == 1 else ""  # no pod has what others add
     head, tail = f"isvc.{endpoint}-", "-predictor"
     if not app.startswith(head) or not app.endswith(tail):
         return None
@@ -327,12 +330,17 @@ def with_passing_of(found: Mapping[str, Any] | None, wanted: Manifest) -> Manife
     manifest, predictor = deepcopy(wanted), wanted["spec"]["predictor"]
     for there in (*predictors, *([spec["predictor"]] if spec else ())):
         if there.get("name") == predictor["name"] and not differs(there, predictor):
-            said = there.get("annotations") or {}
-            kept = {name: said[name] for name in _PASSING if name in said}
+            kept = passing(there)
             manifest["metadata"]["annotations"] |= kept
             manifest["spec"]["predictor"]["annotations"] |= kept
             break
     return manifest
+
+
+def passing(predictor: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a predictor says of its run and checkpoint, as annotations."""
+    said = predictor.get("annotations") or {}
+    return {name: said[name] for name in _PASSING if name in said}
 
 
 def inherited(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ class Intervention:
 
     def live(self, endpoint: str) -> Live | None:
         """Return what is deployed by the ledger, with what the server tells of it."""
-        return live_of(endpoint, self.serving.ledger, self.serving.provider)
+        serving = self.serving
+        return live_of(endpoint, serving.ledger, serving.provider, self.entry(endpoint))
 
     def standing(self, endpoint: str, model: str) -> Standing:
         """Return what people decided about the endpoint before."""

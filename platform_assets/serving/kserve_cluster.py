@@ -12,6 +12,7 @@ from platform_assets.lineage import ids
 from platform_assets.serving.inference_service import (
     API_VERSION,
     KIND,
+    deployment_name,
     live_service_name,
     served_predictor,
 )
@@ -57,12 +58,14 @@ class Seen:
             return served_predictor(self.stable, self.endpoint)
         return None if self.service is None else self.service["spec"]["predictor"].get("name", "")
 
-    def ready_pods(self, predictor: str | None) -> tuple[ServedPod, ...]:
-        """Return the pods of a predictor that get requests and are there to stay."""
+    def staying_pods(self, predictor: str | None) -> tuple[ServedPod, ...]:
+        """Return the pods of a predictor that are there to stay."""
         observed = self.observed
-        if observed is None or predictor is None:
-            return ()
-        return tuple(pod for pod in observed.pods_of(predictor) if pod.ready)
+        return () if observed is None or predictor is None else observed.pods_of(predictor)
+
+    def ready_pods(self, predictor: str | None) -> tuple[ServedPod, ...]:
+        """Return those of them that get requests."""
+        return tuple(pod for pod in self.staying_pods(predictor) if pod.ready)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,19 @@ class Cluster:
             name = found["metadata"]["name"]
             yield Seen(name, found, stable.get(live_service_name(name)), tuple(pods.get(name, ())))
 
+    def predictors(self, endpoint: str) -> frozenset[str]:
+        """Return the predictors of an endpoint that have a Deployment or an autoscaler."""
+        kinds = (("apps/v1", "Deployment"), ("autoscaling/v2", "HorizontalPodAutoscaler"))
+        head, tail = deployment_name(endpoint, "\n").split("\n")
+        names = [
+            one["metadata"]["name"]
+            for kind in kinds
+            for one in self.kubernetes.list(*kind, self.namespace, {SERVICE_LABEL: endpoint})
+        ]
+        return frozenset(
+            name.removeprefix(head).removesuffix(tail) for name in names if name.endswith(tail)
+        )
+
     def observation(self) -> Observation:
         """Return what every InferenceService of the whole cluster and its pods say."""
         return observation(
@@ -105,6 +121,10 @@ class Cluster:
         """Return the room of every node."""
         nodes, pods = (self.kubernetes.list("v1", kind) for kind in ("Node", "Pod"))
         return free_resources(nodes, pods)
+
+    def deployment(self, name: str) -> Object:
+        """Return a Deployment; an empty one where there is none of that name."""
+        return self._get("apps/v1", "Deployment", name) or {}
 
     def node(self, name: str) -> Object | None:
         """Return a node; None: there is none of that name."""

@@ -6,6 +6,8 @@ container (`images/storage-container`). Nothing is changed here.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,9 +22,11 @@ READY_S: Final = 1800.0
 SETTLED_S: Final = 300.0
 _LOOK_S: Final = 10.0
 _NO_PODS_S: Final = 60.0
+_CHANGED_S: Final = 10.0
 _UNSCHEDULABLE_S: Final = 60.0
 _RESTARTS: Final = 2  # so many tries of what may pass by itself
 _FOR_A_PERSON: Final = {2, 3, 4, 6}  # exit codes of the storage container
+_TEMPLATE_LABEL: Final = "pod-template-hash"
 _STORE_AWAY: Final = 5  # that of a store that does not answer
 _NEVER_STARTS: Final = {
     "ImagePullBackOff",
@@ -111,6 +115,42 @@ def await_pods(  # noqa: PLR0917 - which pods, how many, of what
             wanted = f"{count} ready pods of {deployment} within {waited:.0f} s"
             hint = "" if pods else "; no pod was made: is KServe's manager running?"
             raise WaitExpired(f"endpoint {endpoint}: expected {wanted}, found {told}{hint}")
+
+
+def await_change(cluster: Cluster, deployment: str, generation: int) -> None:
+    """Wait until KServe has given a Deployment another template than that of this generation.
+
+    Where it does not, for what it makes of the InferenceService is the same, this soon ends.
+    """
+    with suppress(WaitExpired):
+        cluster.kubernetes.wait(
+            "apps/v1",
+            "Deployment",
+            deployment,
+            cluster.namespace,
+            lambda one: one is not None and one["metadata"]["generation"] > generation,
+            what=f"to be changed after generation {generation}",
+            timeout_s=_CHANGED_S,
+        )
+
+
+def outdated(cluster: Cluster, deployment: str) -> tuple[str, ...]:
+    """Return the uids of a Deployment's pods that are not of its template, and so will go."""
+    labels = {"app": f"isvc.{deployment}"}
+    # The pods first: to each of them there is a ReplicaSet then.
+    pods = list(cluster.kubernetes.list("v1", "Pod", cluster.namespace, labels))
+    template = cluster.deployment(deployment).get("spec", {}).get("template")
+    current = set[str]()
+    for one in cluster.kubernetes.list("apps/v1", "ReplicaSet", cluster.namespace, labels):
+        made = deepcopy(one["spec"]["template"])
+        name = made["metadata"]["labels"].pop(_TEMPLATE_LABEL, "")
+        if made == template:
+            current.add(name)
+    return tuple(
+        pod["metadata"]["uid"]
+        for pod in pods
+        if pod["metadata"]["labels"].get(_TEMPLATE_LABEL) not in current
+    )
 
 
 def await_leaving(cluster: Cluster, deployment: str, timeout_s: float) -> bool:

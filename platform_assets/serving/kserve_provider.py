@@ -7,7 +7,7 @@ pod's status after it compared every byte.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -18,10 +18,12 @@ from platform_assets.lineage.manifest import copy_prefix
 from platform_assets.lineage.verdict import Hop, HopResult, value_differences
 from platform_assets.lineage.verification import Expected
 from platform_assets.services.endpoint_ground import STORAGE_CONTAINER
+from platform_assets.serving.foreign_edits import changed_fields, taken_back, writers_of
 from platform_assets.serving.gate_report import GateReport
 from platform_assets.serving.inference_service import (
     API_VERSION,
     KIND,
+    Manifest,
     Version,
     deployment_name,
     inference_service,
@@ -29,11 +31,12 @@ from platform_assets.serving.inference_service import (
     live_service_name,
     with_passing_of,
 )
-from platform_assets.serving.kserve_cluster import Cluster, Seen, told_by
+from platform_assets.serving.kserve_cluster import Cluster, Object, Seen, told_by
 from platform_assets.serving.kserve_observation import observation_tables
 from platform_assets.serving.kserve_rollout import GONE_S, Rollout
+from platform_assets.serving.node_room import NodeRoom
 from platform_assets.serving.provider import CANDIDATE, Answering, Gate, Intended, Swap, Told
-from platform_assets.serving.rollout import Policy, rollout_plan
+from platform_assets.serving.rollout import Current, Plan, Policy, Wanted, rollout_plan
 from platform_assets.serving.rollout_state import current_of, wanted_of
 from platform_assets.spec.errors import AiHowError
 from platform_assets.spec.model.services import Kserve
@@ -109,26 +112,10 @@ class KserveProvider:
         begun = time.monotonic()
         self._check_prepared()
         entry = intended.entry or ServedPods()
-        version = self.version_of(intended)
-        cluster = self._cluster
-        seen = cluster.seen(intended.endpoint)
-        wanted, recreated = (
-            with_passing_of(
-                seen.service,
-                inference_service(entry, self.kserve, version, estate=self.estate, recreate=again),
-            )
-            for again in (False, True)
-        )
-        told = self.told(intended.endpoint)
+        cluster, asked = self._cluster, self._compared(intended)
+        told = told_by(asked.seen, intended.endpoint)
         previous = None if told is None else told.tree_digest
-        runtime = cluster.runtime_of(wanted["spec"]["predictor"])
-        current = current_of(seen.service, seen.stable, seen.pods, wanted, runtime=runtime)
-        plan = rollout_plan(
-            current,
-            wanted_of(wanted, seen.service, runtime=runtime),
-            cluster.rooms(),
-            Policy(entry.rollout.without_spare, entry.rollout.share),
-        )
+        plan = asked.plan(cluster.rooms(), Policy(entry.rollout.without_spare, entry.rollout.share))
         if not plan:
             return Swap(False, previous, "served already", 0.0, 0.0)
 
@@ -138,12 +125,12 @@ class KserveProvider:
 
         rollout = Rollout(
             cluster=cluster,
-            before=seen.service,
-            live_pods=0 if current is None else current.live.replicas,
+            before=asked.service,
+            live_pods=0 if asked.current is None else asked.current.live.replicas,
             endpoint=intended.endpoint,
             estate=self.estate,
-            wanted=wanted,
-            recreated=recreated,
+            wanted=asked.wanted,
+            recreated=asked.recreated,
             tree_digest=intended.tree_digest,
             try_at=try_at,
             progress=progress,
@@ -153,6 +140,52 @@ class KserveProvider:
         gated = rollout.gated_at if rollout.report is not None else ended
         smoke = "none of its own: readiness and the gates ask"
         return Swap(True, previous, smoke, gated - begun, ended - gated, rollout.report)
+
+    def unintended(self, intended: Intended) -> str | None:
+        """Return where InferenceService, Service or pods of an endpoint are not as intended."""
+        asked = self._compared(intended)
+        if not asked.plan((), Policy()):
+            return None
+        if asked.seen.service is None:
+            return "its InferenceService is not there"
+        fields = changed_fields(asked.seen.service, asked.wanted)
+        if fields:
+            writers = ", ".join(writers_of(asked.seen.service, fields))
+            told = f"{', '.join(fields)}, written by {writers}" if writers else ", ".join(fields)
+            return f"its InferenceService is not as declared: {told}"
+        return "its pods, their number, a candidate or its Service are not as declared"
+
+    def _compared(self, intended: Intended) -> "_Compared":
+        """Look at an endpoint, and put it beside what is intended."""
+        cluster, endpoint = self._cluster, intended.endpoint
+        entry, version = intended.entry or ServedPods(), self.version_of(intended)
+        seen = cluster.seen(endpoint)
+        declared = inference_service(entry, self.kserve, version, estate=self.estate)
+        service = seen.service
+        staying = seen.staying_pods(seen.live)
+        proven = [p for p in staying if p.ready and p.tree_digest == intended.tree_digest]
+        needed = declared["spec"]["predictor"]["minReplicas"]
+        if service is not None and needed <= len(proven) < len(staying):
+            # Others' pods do not start; what they wrote goes back, and those of before go on.
+            service = taken_back(service, declared)
+        wanted, recreated = (
+            with_passing_of(
+                service,
+                inference_service(entry, self.kserve, version, estate=self.estate, recreate=again),
+            )
+            for again in (False, True)
+        )
+        runtime = cluster.runtime_of(wanted["spec"]["predictor"])
+        current = current_of(
+            service,
+            seen.stable,
+            seen.pods,
+            wanted,
+            runtime=runtime,
+            there_are=cluster.predictors(endpoint),
+        )
+        target = wanted_of(wanted, service, runtime=runtime)
+        return _Compared(seen, service, wanted, recreated, current, target)
 
     def version_of(self, intended: Intended) -> Version:
         """Return the ids and the place of what is to be served."""
@@ -234,3 +267,22 @@ class KserveProvider:
             name = f"tree digest of pod {pod.name}"
             wanted[name], found[name] = expected.tree_digest, pod.tree_digest
         return wanted, found
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """An endpoint as it is, and as it is to be.
+
+    `service` is its InferenceService once what others wrote is taken back, where no pod need go.
+    """
+
+    seen: Seen
+    service: Object | None
+    wanted: Manifest
+    recreated: Manifest
+    current: Current | None
+    target: Wanted
+
+    def plan(self, rooms: Sequence[NodeRoom], policy: Policy) -> Plan:
+        """Return the steps from the one to the other; none where they are the same."""
+        return rollout_plan(self.current, self.target, rooms, policy)

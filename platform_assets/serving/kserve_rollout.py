@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from platform_assets.serving.foreign_edits import changed_fields, superfluous
 from platform_assets.serving.gate_report import GateReport
 from platform_assets.serving.inference_service import (
     API_VERSION,
@@ -17,7 +18,6 @@ from platform_assets.serving.inference_service import (
     Manifest,
     applicable,
     deployment_name,
-    differs,
     live_service,
     live_service_name,
     promoted,
@@ -25,9 +25,16 @@ from platform_assets.serving.inference_service import (
     without_candidate,
 )
 from platform_assets.serving.kserve_cluster import Cluster, Object
-from platform_assets.serving.kserve_pods import await_leaving, await_pods, await_requests
+from platform_assets.serving.kserve_pods import (
+    await_change,
+    await_leaving,
+    await_pods,
+    await_requests,
+    outdated,
+)
 from platform_assets.serving.rollout import (
     AddCandidate,
+    ClearAway,
     Create,
     Gate,
     GrowCandidate,
@@ -127,9 +134,10 @@ class Rollout:
                 old = self._found()["spec"]["predictor"].get("name", "")
                 self._apply(promoted(self.wanted))
                 self._await(predictor, pods)
-                self._delete_autoscaler(old)
-                if not await_leaving(self.cluster, deployment_name(self.endpoint, old), LEFT_S):
-                    self.progress(f"{self.endpoint}: pods of {old} are still there, unasked")
+                self._clear_away(old)
+            case ClearAway(predictors):
+                for left in predictors:
+                    self._clear_away(left)
             case RemoveCandidate(predictor, held):
                 self._apply(without_candidate(self._found(), held=held))
                 self._await_gone(predictor)
@@ -137,14 +145,25 @@ class Rollout:
                 raise RolloutRefused(f"{self.endpoint}: {reason}; {remedy}")
 
     def _replace(self, manifest: Manifest, predictor: str, pods: int) -> None:
-        """Apply the endpoint alone; where its pods change, how the present ones fare is no news."""
-        leaving: tuple[str, ...] = ()
-        wanted = manifest["spec"]["predictor"]
-        if self.before is not None and differs(self.before["spec"]["predictor"], wanted):
-            there = self.cluster.seen(self.endpoint).pods
-            leaving = tuple(pod["metadata"]["uid"] for pod in there)
-        self._apply(manifest)
-        self._await(predictor, pods, leaving)
+        """Apply the endpoint alone; how pods fare that will be replaced is no news."""
+        if self.before is None:
+            self._apply(manifest)
+            self._await(predictor, pods)
+            return
+        deployment = deployment_name(self.endpoint, predictor)
+        generation = self.cluster.deployment(deployment).get("metadata", {}).get("generation", 0)
+        is_changed = bool(changed_fields(self._found(), manifest))
+        applied = self._apply(manifest)
+        others = superfluous(applied["spec"], manifest["spec"])
+        if others:
+            self.progress(f"{self.endpoint}: removing what others added: {_names(others)}")
+            namespace = self.cluster.namespace
+            self.cluster.kubernetes.remove_fields(
+                API_VERSION, KIND, self.endpoint, namespace, {"spec": others}
+            )
+        if is_changed:
+            await_change(self.cluster, deployment, generation)
+        self._await(predictor, pods, outdated(self.cluster, deployment))
 
     def _step_back(self, begun: list[Step]) -> None:
         """Take away what came, or put back what was there: clients were never sent to it."""
@@ -156,25 +175,25 @@ class Rollout:
         elif any(isinstance(step, AddCandidate | GrowCandidate | Gate) for step in begun):
             self._apply(without_candidate(self._found(), held=self.live_pods))
 
-    def _delete_autoscaler(self, predictor: str) -> None:
-        """Delete what KServe leaves behind of a predictor that was renamed."""
+    def _clear_away(self, predictor: str) -> None:
+        """Delete the autoscaler, which KServe leaves behind; wait for the pods to go."""
+        deployment = deployment_name(self.endpoint, predictor)
         self.cluster.kubernetes.delete(
-            "autoscaling/v2",
-            "HorizontalPodAutoscaler",
-            deployment_name(self.endpoint, predictor),
-            self.cluster.namespace,
+            "autoscaling/v2", "HorizontalPodAutoscaler", deployment, self.cluster.namespace
         )
+        if not await_leaving(self.cluster, deployment, LEFT_S):
+            self.progress(f"{self.endpoint}: pods of {predictor} are still there, unasked")
 
-    def _apply(self, manifest: Manifest) -> None:
+    def _apply(self, manifest: Manifest) -> Object:
         """Apply what is declared; what others wrote in our fields is taken back, and told."""
         try:
-            self.cluster.kubernetes.apply(manifest)
+            return self.cluster.kubernetes.apply(manifest)
         except Conflict as conflict:
             if not conflict.managers:
                 raise
             fields, managers = ", ".join(conflict.fields), ", ".join(conflict.managers)
             self.progress(f"{self.endpoint}: taking back {fields}, written by {managers}")
-            self.cluster.kubernetes.apply(manifest, force=True)
+            return self.cluster.kubernetes.apply(manifest, force=True)
         except KubernetesUnavailable as error:
             if "webhook" not in str(error):
                 raise
@@ -214,3 +233,11 @@ def _told(step: Step) -> str:
     name = "".join(f" {c.lower()}" if c.isupper() else c for c in type(step).__name__).strip()
     rest = ", ".join(f"{key} {value}" for key, value in values.items() if key != "predictor")
     return f"{name} {values.get('predictor', '')}" + (f" ({rest})" if rest else "")
+
+
+def _names(patch: Mapping[str, Any], above: str = "") -> str:
+    """Return the fields that a merge patch removes, as dotted keys."""
+    return ", ".join(
+        _names(value, f"{above}{key}.") if value is not None else f"{above}{key}"
+        for key, value in patch.items()
+    )

@@ -65,6 +65,9 @@ class MlserverProvider:
         ids_shown = (shown.get(one) for one in (ids.MODEL, ids.VERSION, ids.CHECKPOINT))
         return Told(digest_of(metadata), *(None if one is None else str(one) for one in ids_shown))
 
+    def unintended(self, intended: Intended) -> None:
+        """The bytes that the server tells are all that there is to an endpoint."""
+
     def ensure_served(
         self, intended: Intended, gate: Gate, progress: Callable[[str], None]
     ) -> Swap:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from platform_assets.lineage import ids
 from platform_assets.services.cluster_objects import MANAGED_BY
 from platform_assets.services.endpoint_ground import EndpointGround, pod_environment
-from platform_assets.services.kserve_manifests import secret
+from platform_assets.services.kserve_manifests import pull_secrets, secret
 from resources.kubernetes import Kubernetes
 from resources.kubernetes_errors import KubernetesError, ObjectMissing, WaitExpired
 from resources.kubernetes_words import container_failure, container_statuses, pod_failure
@@ -126,6 +126,7 @@ class ProbePod:
             },
             "tolerations": [dict(each) for each in self.tolerations],
             "containers": [container],
+            **pull_secrets(self.ground.kserve),
         }
         if self.nodes:
             spec["affinity"] = {"nodeAffinity": _one_of(self.nodes[:_MOST_NODES])}

@@ -50,13 +50,22 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Live:
-    """What the ledger says is deployed, and the digest that the server itself tells."""
+    """What the ledger says is deployed, and the digest that the server itself tells.
+
+    `differs` says where the endpoint is not as intended all the same.
+    """
 
     model: str
     checkpoint: str
     sealed_at: str
     tree_digest: str
     told_digest: str | None
+    differs: str | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether what is deployed is served, and as it is intended."""
+        return self.told_digest == self.tree_digest and self.differs is None
 
 
 @dataclass(frozen=True)
@@ -166,11 +175,13 @@ def _same_content(
     """Decide about bytes that the ledger says are live; None where they are not."""
     if live is None or live.model != candidate.model or live.tree_digest != candidate.tree_digest:
         return None
-    if live.told_digest == live.tree_digest:
+    if live.stands:
         reason = f"exactly these bytes are live already, from {live.checkpoint}"
         return Decision(Outcome.ALREADY_LIVE, reason)
     told = "nothing" if live.told_digest is None else live.told_digest or "bytes without a digest"
     found = f"the ledger says that these bytes are live, the server serves {told}"
+    if live.told_digest == live.tree_digest:
+        found = f"these bytes are live, but {live.differs}"
     if candidate.tree_digest in standing.rolled_back:
         reason = f"{found}: a rollback was not concluded; ask for it again"
         return Decision(Outcome.REGISTERED, reason)

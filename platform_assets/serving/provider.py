@@ -102,6 +102,12 @@ class Provider(Protocol):
     def told(self, name: str) -> Told | None:
         """Ask what is served under a name; None where nothing is."""
 
+    def unintended(self, intended: Intended) -> str | None:
+        """Return, in words, where an endpoint that tells the right bytes is not as intended.
+
+        None: it is, so that `ensure_served` would find nothing to do.
+        """
+
     def ensure_served(
         self, intended: Intended, gate: Gate, progress: Callable[[str], None]
     ) -> Swap:

@@ -113,7 +113,8 @@ def _check_allowed(  # noqa: PLR0917 - all of them decide
     if (
         live is not None
         and live.model == candidate.model
-        and live.tree_digest == candidate.tree_digest == live.told_digest
+        and live.tree_digest == candidate.tree_digest
+        and live.stands
     ):
         message = f"endpoint {endpoint}: version {to} is what it serves; nothing was changed"
         raise RollbackRefused(message)

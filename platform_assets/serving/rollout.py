@@ -27,7 +27,8 @@ class Running:
 
     `replicas` is how many pods it is to have now, `bounds` between which numbers an autoscaler may
     choose, both without what is held for a candidate. `nodes` names the node of each pod that has
-    one. `as_wanted` says that its pods are what the wanted one's are to be, bytes included.
+    one. `as_wanted` says that its pods are what the wanted one's are to be, bytes included;
+    `unproven` counts pods that are not ready, or tell other bytes.
     """
 
     predictor: str
@@ -38,15 +39,20 @@ class Running:
     ready: int
     needs: Needs
     as_wanted: bool = False
+    unproven: int = 0
 
 
 @dataclass(frozen=True)
 class Current:
-    """What runs: the live predictor, perhaps a candidate, and which one gets the requests."""
+    """What runs: the live predictor, perhaps a candidate, and which one gets the requests.
+
+    `left` are predictors that were before, of which something is still there.
+    """
 
     live: Running
     candidate: Running | None = None
     served: str | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,13 @@ class Promote:
 
 
 @dataclass(frozen=True)
+class ClearAway:
+    """Delete what KServe leaves of these predictors; wait until it has deleted their pods."""
+
+    predictors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RemoveCandidate:
     """Apply the live version alone, on `held` pods; wait until the candidate's pods are gone."""
 
@@ -159,6 +172,7 @@ Step = (
     | Gate
     | Route
     | Promote
+    | ClearAway
     | RemoveCandidate
     | Update
     | Recreate
@@ -185,9 +199,11 @@ def rollout_plan(
         )
     if current is None:
         return _first(wanted, rooms)
-    if current.live.predictor == wanted.predictor:
-        return _in_place(current, wanted, rooms, policy)
-    return _replacement(current, wanted, rooms, policy)
+    planned = _in_place if current.live.predictor == wanted.predictor else _replacement
+    plan = planned(current, wanted, rooms, policy)
+    if current.left and not (plan and isinstance(plan[0], Refuse)):
+        return (ClearAway(current.left), *plan)
+    return plan
 
 
 def _first(wanted: Wanted, rooms: Sequence[NodeRoom]) -> Plan:
@@ -224,8 +240,8 @@ def _change(
     more = max(pods - len(live.nodes), 0)
     room = places(wanted.needs, rooms)
     if live.as_wanted:
-        if live.bounds == wanted.replicas and live.replicas == pods <= live.ready:
-            return None  # else a run may have been killed while it waited for them
+        if live.bounds == wanted.replicas and _stands(live, wanted):
+            return None  # else a run may have been killed while it waited, or others tried
         if room >= more:
             return Update(wanted.predictor, pods)
         return _no_room(wanted, rooms, room, more, "more")
@@ -242,6 +258,13 @@ def _change(
     if gap or live.ready == 0:
         return Recreate(wanted.predictor, pods)
     return _no_room(wanted, rooms, room, spare, f"beside the live ones of {live.predictor}")
+
+
+def _stands(live: Running, wanted: Wanted) -> bool:
+    """Say whether the pods that must be there are; an autoscaler's further ones are its matter."""
+    if wanted.replicas.is_fixed:
+        return live.replicas == wanted.replicas.min <= live.ready and not live.unproven
+    return live.ready >= wanted.replicas.min
 
 
 def _replacement(

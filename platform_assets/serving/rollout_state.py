@@ -6,6 +6,7 @@ itself stands in `rollout.py`.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -18,6 +19,7 @@ from platform_assets.serving.inference_service import (
     inherited,
     served_predictor,
 )
+from platform_assets.serving.inference_services import told_digest
 from platform_assets.serving.node_room import Needs, needs_of, requests_of
 from platform_assets.serving.rollout import Current, Running, Wanted
 from platform_assets.spec.served_pods import Replicas
@@ -57,10 +59,12 @@ def current_of(
     manifest: Manifest,
     *,
     runtime: Object | None = None,
+    there_are: Iterable[str] = (),
 ) -> Current | None:
     """Return what runs of the InferenceService `found`, compared with the wanted `manifest`.
 
     `pods` may be all of its namespace; those that are being deleted do not count any more.
+    `there_are` names the predictors of which there is something.
     """
     if found is None:
         return None
@@ -76,10 +80,15 @@ def current_of(
         own = _pods_of(there, deployment_name(endpoint, predictor.get("name", "")))
         return _running(predictor, declared, own, manifest, runtime)
 
+    declared = {one.get("name", "") for one in (stable, *(each["predictor"] for each in canaries))}
+    live = running(stable, least)
+    if any(spec[key] for key in spec if key not in ("predictor", "canary")):
+        live = replace(live, as_wanted=False)
     return Current(
-        running(stable, least),
+        live,
         running(canaries[0]["predictor"], _canary_pods(canaries[0], minimum)) if canaries else None,
         served_predictor(service, endpoint) if service is not None else None,
+        tuple(sorted(set(there_are) - declared)),
     )
 
 
@@ -87,16 +96,18 @@ def _running(
     predictor: Object, least: int, own: list[Object], manifest: Manifest, runtime: Object | None
 ) -> Running:
     bound = [pod for pod in own if pod["spec"].get("nodeName")]
-    bounds = _bounds(predictor, least)
+    bounds, digest = _bounds(predictor, least), _digest(predictor)
+    proven = sum(is_ready(pod) and told_digest(pod["status"]) == digest for pod in bound)
     return Running(
         predictor.get("name", ""),
-        _digest(predictor),
+        digest,
         least if bounds.is_fixed else max(len(own), least),
         bounds,
         tuple(pod["spec"]["nodeName"] for pod in bound),
         sum(is_ready(pod) for pod in bound),
         _needs(predictor, bound, runtime),
         differs(predictor, manifest["spec"]["predictor"]) == (),
+        len(own) - proven,
     )
 
 

@@ -12,6 +12,7 @@ _SHOWN = 60
 # The patterns of the model, in words.
 FORMS = {
     r"^[0-9a-f]{4}$": "four hex digits, as in 10de",
+    r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$": "the name of an object of Kubernetes, as in my-registry",
     r"^[0-9]+(\.[0-9]+)?([EPTGM]i?|Ki|[km])?$": "a quantity of Kubernetes, as in 100Gi or 500m",
     r"^[0-9]+(ms|[smhdwy])$": "a duration, as in 30d or 12h",
     r"^([0-9]+-)?[0-9]+(:[0-9]{1,2}){0,2}$|^UNLIMITED$": "a time, as in 24:00:00 or 7-00:00:00",

@@ -54,6 +54,10 @@ Duration = Annotated[
 ]
 # How a version is written differs (`v1.28.0`, `1.28`); rules normalise it.
 Version = Annotated[str, AfterValidator(str.strip), Field(min_length=1, max_length=64)]
+# The name of an object of Kubernetes.
+ObjectName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", min_length=1, max_length=253)
+]
 Labels = dict[str, str]
 # Keys of a tool that is not ours to know; taken as they are.
 Free = dict[str, Any]

@@ -8,6 +8,7 @@ from platform_assets.spec.model.base import (
     Declared,
     Duration,
     Free,
+    ObjectName,
     Port,
     Quantity,
     Secret,
@@ -231,6 +232,9 @@ class Kserve(Declared):
     """Whether this platform installs it and keeps it whole; false: the cluster's owner does."""
     images: KserveImages = KserveImages()
     """Container images that this platform gives to KServe."""
+    pull_secret: ObjectName | None = None
+    """Secret with the login by which nodes pull images, in the namespaces of endpoints and manager;
+    absent: they need none."""
     manifests: str | None = None
     """Where managed: folder of KServe's own manifests, a checkout of its repository of that version
     or the folder of its Go module; relative to this project."""

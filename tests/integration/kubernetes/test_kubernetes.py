@@ -73,6 +73,20 @@ def test_a_conflict_names_the_other_and_the_field(api_server, cluster, namespace
     assert cluster.apply(config_map(namespace, a="ours"), force=True)["data"] == {"a": "ours"}
 
 
+def test_fields_of_others_are_removed_and_ours_stay_to_be_given_up(api_server, cluster, namespace):
+    other = Kubernetes(api_server.kubeconfig, field_manager="kubectl-edit")
+    cluster.apply(config_map(namespace, a="1", b="1"))
+    other.apply(config_map(namespace, theirs="2"))
+    cluster.remove_fields("v1", "ConfigMap", "one", namespace, {"data": {"theirs": None}})
+    found = cluster.get("v1", "ConfigMap", "one", namespace)
+    assert found["data"] == {"a": "1", "b": "1"}
+    owners = {entry["manager"]: entry["operation"] for entry in found["metadata"]["managedFields"]}
+    assert owners == {"ai-how": "Apply"}
+    assert cluster.apply(config_map(namespace, a="1"))["data"] == {"a": "1"}
+    with pytest.raises(ObjectMissing, match=r"remove fields of ConfigMap .*none"):
+        cluster.remove_fields("v1", "ConfigMap", "none", namespace, {"data": None})
+
+
 def test_a_rehearsal_changes_nothing(cluster, namespace):
     assert cluster.apply(config_map(namespace, a="1"), dry_run=True)["data"] == {"a": "1"}
     with pytest.raises(ObjectMissing, match=r"get ConfigMap .*one.* never made, or was deleted"):

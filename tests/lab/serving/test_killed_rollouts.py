@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from platform_assets.audits.verification import verify_endpoint
+from platform_assets.lineage import facts
 from platform_assets.lineage.verdict import Verdict
 from platform_assets.models.verification_reading import Reading
 from platform_assets.serving.endpoint import Delivered, deliver_endpoint
@@ -34,15 +35,24 @@ class Killed(BaseException):
 
 @dataclass(frozen=True)
 class MortalKubernetes(Kubernetes):
-    """A cluster whose client dies right after it applied what `dies_after` names."""
+    """A cluster whose client dies right after it applied what `dies_after` names.
+
+    Or before it deletes an object of the kind `dies_before_deleting`.
+    """
 
     dies_after: Callable[[Mapping[str, Any]], bool] = lambda _: False
+    dies_before_deleting: str = ""
 
     def apply(self, manifest: Mapping[str, Any], **how: Any) -> dict[str, Any]:
         applied = super().apply(manifest, **how)
         if self.dies_after(manifest):
             raise Killed
         return applied
+
+    def delete(self, api_version: str, kind: str, *which: Any, **how: Any) -> bool:
+        if kind == self.dies_before_deleting:
+            raise Killed
+        return super().delete(api_version, kind, *which, **how)
 
 
 def has_canary(manifest: Mapping[str, Any]) -> bool:
@@ -64,12 +74,17 @@ def endpoint(delivering: Platform) -> Iterator[str]:
 
 
 def kill(
-    delivering: Platform, key: str, dies_after: Callable[[Mapping[str, Any]], bool], words: str = ""
+    delivering: Platform,
+    key: str,
+    dies_after: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+    words: str = "",
+    deleting: str = "",
 ) -> None:
-    """Deliver with a run that dies: after an apply, or when it says that a step begins."""
+    """Deliver with a run that dies: after an apply, as a step begins, or before it deletes."""
     provider = delivering.serving.provider
     assert isinstance(provider, KserveProvider)
     mortal = MortalKubernetes(provider.kubernetes.kubeconfig, dies_after=dies_after)
+    mortal = replace(mortal, dies_before_deleting=deleting)
     serving = replace(delivering.serving, provider=replace(provider, kubernetes=mortal))
 
     def progress(said: str) -> None:
@@ -78,6 +93,12 @@ def kill(
 
     with pytest.raises(Killed):
         deliver_endpoint(key, delivering.serving_file, serving, "killed", progress)
+
+
+def named(delivering: Platform, api_version: str, kind: str) -> set[str]:
+    """Return the objects of a kind that KServe made for the endpoint."""
+    found = delivering.kubernetes.list(api_version, kind, NAMESPACE, {SERVICE: ENDPOINT})
+    return {one["metadata"]["name"] for one in found}
 
 
 def concluded(delivering: Platform, key: str) -> Delivered:
@@ -95,8 +116,18 @@ def concluded(delivering: Platform, key: str) -> Delivered:
     assert found["spec"]["predictor"]["minReplicas"] == 1
     stable = kubernetes.get("v1", "Service", f"{ENDPOINT}-live", NAMESPACE)
     assert stable["spec"]["selector"] == {"app": f"isvc.{ENDPOINT}-{predictor}-predictor"}
-    [deployment] = kubernetes.list("apps/v1", "Deployment", NAMESPACE, {SERVICE: ENDPOINT})
-    assert deployment["metadata"]["name"] == f"{ENDPOINT}-{predictor}-predictor"
+    left = {f"{ENDPOINT}-{predictor}-predictor"}
+    assert named(delivering, "apps/v1", "Deployment") == left
+    assert named(delivering, "v1", "Service") == left
+    assert named(delivering, "autoscaling/v2", "HorizontalPodAutoscaler") <= left
+    pods = kubernetes.list("v1", "Pod", NAMESPACE, {SERVICE: ENDPOINT})
+    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    assert {pod["metadata"]["labels"]["app"] for pod in staying} == {f"isvc.{min(left)}"}
+    recorded = delivering.serving.ledger.facts(facts.DEPLOYMENT, ENDPOINT)
+    assert [one.body["checkpoint"] for one in recorded].count(key) == 1
+    alias = delivering.serving.mlflow.alias(ENDPOINT, f"live-{ENDPOINT}")
+    assert alias is not None
+    assert alias.version == delivered.version
     told = delivering.serving.provider.told(ENDPOINT)
     assert told.tree_digest == delivered.candidate.tree_digest
     verified = verify_endpoint(delivering.places, ENDPOINT, Reading())
@@ -186,3 +217,18 @@ def test_two_deliveries_at_once(delivering: Platform, endpoint: str) -> None:
     assert outcomes[keys[1]].outcome == "deployed", outcomes
     assert outcomes[keys[0]].outcome in {"deployed", "superseded"}, outcomes
     assert concluded(delivering, keys[1]).decision.outcome == "already-live"
+
+
+def test_a_promotion_is_killed_before_all_that_was_is_gone(
+    delivering: Platform, endpoint: str
+) -> None:
+    """KServe leaves the old version's autoscaler, and nobody else is there to delete it."""
+    delivering.declare(endpoint, gpus=1, replicas={"min": 1, "max": 2})
+    before = concluded(delivering, delivering.registered(endpoint, "scaled", make=another))
+    key = delivering.registered(endpoint, "scaled-next", make=another)
+    scalers = "autoscaling/v2", "HorizontalPodAutoscaler"
+    with uninterrupted(delivering, endpoint):
+        kill(delivering, key, deleting=scalers[1])
+        assert f"{endpoint}-v{before.version}-predictor" in named(delivering, *scalers)
+        delivered = concluded(delivering, key)
+    assert named(delivering, *scalers) == {f"{endpoint}-v{delivered.version}-predictor"}

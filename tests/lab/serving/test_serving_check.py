@@ -16,8 +16,9 @@ import yaml
 
 from ai_how.build import MODELS_BUCKET
 from platform_assets.infrastructure.floor import Floor
-from platform_assets.services.endpoint_ground import EndpointGround
+from platform_assets.services.endpoint_ground import PULL_SECRET, EndpointGround
 from platform_assets.services.kserve import ensure_serving_ground, ground_of
+from platform_assets.services.kserve_manifests import secret
 from platform_assets.serving.cluster_demands import ClusterDemands
 from platform_assets.serving.kserve_cluster import Cluster
 from platform_assets.serving.probe_pod import PURPOSE
@@ -141,6 +142,28 @@ def test_an_image_that_nodes_cannot_pull(estate: AppliedEstate, cluster: Kuberne
     assert "ErrImagePull" in found["image"].found
     assert "127.0.0.1:9/none" in found["image"].remedy
     assert found["object store"].verdict == "cannot tell"
+
+
+def test_a_pull_secret_that_nobody_made(estate: AppliedEstate, cluster: Kubernetes) -> None:
+    ensure_serving_ground(cluster, estate, print)
+    ground = changed(estate, pull_secret="registry")
+    found = asked(estate, cluster, ground)
+    missing = found["pull secret"]
+    assert missing.verdict == "fails"
+    assert missing.found == "Secret models/registry is not there"
+    assert "kubectl create secret docker-registry registry" in missing.remedy
+    assert found["image"].verdict == "holds"  # a node that has it does not ask the registry
+
+    login = {".dockerconfigjson": json.dumps({"auths": {"127.0.0.1:9": {"auth": "YTpi"}}})}
+    cluster.apply(secret("registry", "models", login, PULL_SECRET))
+    try:
+        assert asked(estate, cluster, ground)["pull secret"].verdict == "holds"
+        cluster.delete("v1", "Secret", "registry", "models")
+        cluster.apply(secret("registry", "models", {}))
+        assert "is of type Opaque" in asked(estate, cluster, ground)["pull secret"].found
+    finally:
+        cluster.delete("v1", "Secret", "registry", "models")
+    assert "pull secret" not in asked(estate, cluster)
 
 
 def changed(estate: AppliedEstate, **kserve: Any) -> EndpointGround:

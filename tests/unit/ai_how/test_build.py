@@ -79,8 +79,8 @@ def test_a_delivery_does_not_verify_everything_that_is_live(estate):
     assert not delivering & verified
 
 
-def test_an_estate_on_kubernetes_loads_and_contacts_nothing(tmp_path):
-    kserve = {"managed": False, "object_store": {"url": "http://10.0.0.1:1"}}
+def on_kubernetes(tmp_path, **kserve):
+    kserve |= {"object_store": {"url": "http://10.0.0.1:1"}}
     cloud = {
         "kubernetes": {"kubeconfig": "/nowhere"},
         "mlops": {"serving": {"kserve": kserve}},
@@ -90,7 +90,11 @@ def test_an_estate_on_kubernetes_loads_and_contacts_nothing(tmp_path):
         "placement": {"serving": "kubernetes"},
         "clusters": {"cloud": cloud},
     }
-    estate = applied_estate(tmp_path / "no-state", declared=declared)
+    return applied_estate(tmp_path / "no-state", declared=declared)
+
+
+def test_an_estate_on_kubernetes_loads_and_contacts_nothing(tmp_path):
+    estate = on_kubernetes(tmp_path, managed=False)
     defs = build_defs(estate)
     dg.Definitions.validate_loadable(defs)
     graph = defs.resolve_asset_graph()
@@ -98,3 +102,20 @@ def test_an_estate_on_kubernetes_loads_and_contacts_nothing(tmp_path):
     for carried in (keys.ENDPOINT, keys.LIVE_ENDPOINTS):
         assert graph.get(carried).kinds == {"kserve", "openinference"}
     assert isinstance(connections(estate).provider, KserveProvider)
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_kserve_is_kept_daily_and_its_owners_is_only_looked_at(tmp_path, managed):
+    defs = build_defs(on_kubernetes(tmp_path, managed=managed))
+    [schedule] = [one for one in defs.schedules if one.name == "daily_kserve_upkeep"]
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    steps = {node.name for node in defs.resolve_job_def(schedule.job_name).nodes}
+    names = ("definitions", "webhooks", "manager", "certificate", "endpoint_ground")
+    checks = {f"services__kserve_{name}" for name in names}
+    assert steps == (checks | {"services__kserve"} if managed else checks)
+
+
+def test_an_estate_without_kubernetes_keeps_no_kserve(estate):
+    defs = build_defs(estate)
+    assert [one.name for one in defs.schedules] == ["hourly_verification"]
+    assert "keep_kserve" not in {one.name for one in defs.jobs}

@@ -4,7 +4,8 @@ import dagster as dg
 import pytest
 
 from platform_assets.audits.live_verification import JOB_NAME
-from sensors.verification import hourly_verification, verification_under_way
+from sensors.under_way import job_under_way
+from sensors.verification import hourly_verification
 
 OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
@@ -35,7 +36,7 @@ def test_a_verification_is_asked_for(instance):
 
 def test_two_never_run_at_once(instance):
     run_id = add_run(instance, JOB_NAME, dg.DagsterRunStatus.STARTING)
-    assert verification_under_way(instance) == run_id
+    assert job_under_way(instance, JOB_NAME) == run_id
     answer = tick(instance)
     assert isinstance(answer, dg.SkipReason)
     assert run_id in answer.skip_message

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from platform_assets.services import kserve_manifests as manifests
 from platform_assets.services.kserve_files import (
@@ -33,6 +34,17 @@ data:
   ingress: '{"urlScheme": "http"}'
   agent: '{"image": "kserve/agent:latest"}'
 """
+MANAGER = """
+kind: Deployment
+apiVersion: apps/v1
+metadata: {name: kserve-controller-manager}
+spec:
+  template:
+    metadata: {}
+    spec:
+      containers:
+        - {name: manager, resources: {limits: {cpu: 100m}}, readinessProbe: {}}
+"""
 
 
 @pytest.fixture
@@ -41,6 +53,8 @@ def files(tmp_path: Path) -> KserveFiles:
     written = {
         "runtimes/kustomization.yaml": IMAGES,
         "runtimes/kserve-mlserver.yaml": RUNTIME,
+        "manager/kustomization.yaml": "resources: [manager.yaml]",
+        "manager/manager.yaml": MANAGER,
         "configmap/kustomization.yaml": "resources: [inferenceservice.yaml]",
         "configmap/inferenceservice.yaml": CONFIGURATION,
     }
@@ -92,3 +106,17 @@ def test_the_configuration_is_for_a_cluster_without_gateway(files: KserveFiles):
     assert json.loads(data["agent"])["image"] == "kserve/agent:v0.20.0"
     knative = manifests.configuration(files, Kserve(mode="knative"))["data"]
     assert json.loads(knative["deploy"])["defaultDeploymentMode"] == "Serverless"
+
+
+def test_nodes_log_in_to_pull_the_manager_where_the_estate_says_so(files: KserveFiles):
+    plain = manifests.manager(files, Kserve(), "1")["spec"]["template"]["spec"]
+    assert "imagePullSecrets" not in plain
+    kserve = Kserve.model_validate({"pull_secret": "registry"})
+    spec = manifests.manager(files, kserve, "1")["spec"]["template"]["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+
+
+@pytest.mark.parametrize("name", ["", "Registry", "a_b", "-a", "a" * 254, "a/b"])
+def test_a_pull_secret_that_no_secret_can_be_called(name: str):
+    with pytest.raises(ValidationError, match="pull_secret"):
+        Kserve.model_validate({"pull_secret": name})

@@ -5,6 +5,7 @@ Standard mode: `reconcileRawDeployment`, `reconcileCanaryDeployments` and the va
 read in its source and seen on a real one. Pods are bound where a scheduler may bind them.
 """
 
+import json
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -35,7 +36,7 @@ from platform_assets.serving.rollout import (
     Step,
     Update,
 )
-from platform_assets.serving.rollout_state import current_of
+from platform_assets.serving.rollout_state import _digest, current_of
 from platform_assets.spec.model.services import Kserve
 from platform_assets.spec.served_pods import ServedPods
 
@@ -92,6 +93,7 @@ class Cluster:
                 "status": {
                     "phase": "Running" if pod.node else "Pending",
                     "conditions": [{"type": "Ready", "status": "True"}] if pod.node else [],
+                    "initContainerStatuses": [told(_digest(pod.spec))],
                 },
             }
             for name, pods in self.deployments.items()
@@ -217,6 +219,12 @@ class Cluster:
 def pod_spec(predictor: dict[str, Any]) -> dict[str, Any]:
     container = {"name": "kserve-container", "resources": predictor["model"]["resources"]}
     return {"containers": [container]}
+
+
+def told(digest: str) -> dict[str, Any]:
+    """Return the status of a storage container that found these bytes."""
+    ended = {"exitCode": 0, "message": json.dumps({"tree_digest": digest})}
+    return {"name": "storage-initializer", "state": {"terminated": ended}}
 
 
 def node(name: str, gpus: int, *, cpu: int = 64, **more: Any) -> dict[str, Any]:

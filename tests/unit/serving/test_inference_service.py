@@ -302,3 +302,11 @@ def test_the_service_of_clients_is_not_kserves() -> None:
     assert served_predictor(service, "digit") is None
     assert served_predictor({"spec": {"selector": {"app": "other"}}}, "digits") is None
     assert deployment_name("digits", "v2") == "digits-v2-predictor"
+
+
+def test_nodes_log_in_to_pull_where_the_estate_says_so() -> None:
+    assert "imagePullSecrets" not in made()["spec"]["predictor"]
+    kserve = KSERVE.model_copy(update={"pull_secret": "registry"})
+    predictor = made(kserve=kserve)["spec"]["predictor"]
+    assert predictor["imagePullSecrets"] == [{"name": "registry"}]
+    assert differs(made()["spec"]["predictor"], predictor) == ("imagePullSecrets",)

@@ -1,6 +1,8 @@
 """What a probe's pod shows in its status, as the kubelet writes it, and how it is read."""
 
-from platform_assets.serving.probe_pod import Probed, has_told, told_by
+from platform_assets.services.endpoint_ground import EndpointGround
+from platform_assets.serving.probe_pod import Probed, ProbePod, has_told, told_by
+from platform_assets.spec.model.services import Kserve
 
 IMAGE = {"imageID": "docker.io/ai-how/storage-container@sha256:1"}
 
@@ -60,3 +62,11 @@ def test_it_is_waited_for():
     assert not has_told(pod(state=creating))
     assert has_told(None)
     assert told_by({}).left == "somebody deleted the pod"
+
+
+def test_its_image_is_pulled_as_those_of_endpoints_are(tmp_path):
+    store = {"object_store": {"url": "http://s"}, "images": {"storage_container": "s@sha256:1"}}
+    for more, wanted in (({}, None), ({"pull_secret": "registry"}, [{"name": "registry"}])):
+        ground = EndpointGround(Kserve.model_validate(store | more), "lab", tmp_path / "key")
+        probe = ProbePod(None, ground, "models", "models", [], [])
+        assert probe.manifest("p")["spec"].get("imagePullSecrets") == wanted

@@ -69,6 +69,15 @@ def test_equal_content_that_the_server_does_not_serve_is_deployed_again(told: st
     assert "deployed again" in decision.reason
 
 
+def test_equal_content_that_stands_otherwise_than_intended_is_deployed_again() -> None:
+    candidate = replace(NEW, tree_digest=LIVE.tree_digest)
+    edited = replace(LIVE, differs="somebody edited it")
+    decision = promotion(candidate, ENTRY, edited)
+    assert decision.deploy
+    assert decision.reason == "these bytes are live, but somebody edited it: deployed again"
+    assert not promotion(candidate, ENTRY, edited, Standing(paused="since yesterday")).deploy
+
+
 def test_an_endpoint_that_was_given_to_another_model_is_taken_over() -> None:
     other = replace(LIVE, model="letters", sealed_at=LATE)
     assert promotion(replace(NEW, sealed_at=EARLY), ENTRY, other).deploy

@@ -1,5 +1,6 @@
 """Plans as a person would make them, and what is said where none can be made."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from platform_assets.serving.node_room import Needs, NodeRoom
 from platform_assets.serving.rollout import (
     AddCandidate,
+    ClearAway,
     Create,
     Current,
     Gate,
@@ -294,3 +296,20 @@ def test_pods_of_a_killed_run_are_waited_for_before_anybody_asks_them() -> None:
     )
     promoted = live(1, 1, ready=0, as_wanted=True)
     assert rollout_plan(promoted, wanted(1), rooms(0), REFUSE) == (Update("v1", 1),)
+
+
+def test_a_pod_that_does_not_start_is_waited_for_where_their_number_is_fixed() -> None:
+    tried = live(1, 1, as_wanted=True, unproven=1)
+    assert rollout_plan(tried, wanted(1), rooms(0), REFUSE) == (Update("v1", 1),)
+    more: dict[str, Any] = {"ready": 1, "nodes": ("gpu-0",), "unproven": 2}
+    scaled = live(1, 3, as_wanted=True, bounds=replicas(1, 4), **more)
+    assert rollout_plan(scaled, wanted(1, 1, 4), rooms(0), REFUSE) == ()
+
+
+def test_what_a_killed_promotion_left_is_cleared_away() -> None:
+    current = replace(live(2, as_wanted=True), left=("v1",))
+    assert rollout_plan(current, wanted(2), rooms(0), REFUSE) == (ClearAway(("v1",)),)
+    plan = rollout_plan(current, wanted(3), rooms(1), REFUSE)
+    assert plan[:2] == (ClearAway(("v1",)), AddCandidate("v3", held=1))
+    [refusal] = rollout_plan(current, wanted(3), rooms(0), REFUSE)
+    assert isinstance(refusal, Refuse)

@@ -1,12 +1,13 @@
 """What a plan starts from: InferenceService, Service and pods as the API gives them."""
 
+from copy import deepcopy
 from fractions import Fraction
 from typing import Any
 
 from platform_assets.serving.inference_service import live_service, with_candidate
 from platform_assets.serving.rollout_state import current_of, wanted_of
 from platform_assets.spec.served_pods import Replicas
-from tests.unit.serving.cluster_model import GPU, manifest
+from tests.unit.serving.cluster_model import GPU, manifest, told
 
 SERVICE = live_service("e", "v1", namespace="default", estate="lab")
 RUNTIME = {
@@ -17,10 +18,13 @@ RUNTIME = {
 def pod(predictor: str, node: str | None, *, ready: bool = True, **more: Any) -> dict[str, Any]:
     spec: dict[str, Any] = {"containers": [{"resources": {"requests": {GPU: "1", "cpu": "1"}}}]}
     status = "True" if ready else "False"
+    digest = f"{more.pop('told', int(predictor[1:])):064x}"
     return {
         "metadata": {"labels": {"app": f"isvc.e-{predictor}-predictor"}} | more.pop("metadata", {}),
         "spec": spec | ({"nodeName": node} if node else {}),
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": status}]} | more,
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": status}]}
+        | {"initContainerStatuses": [told(digest)]}
+        | more,
     }
 
 
@@ -49,6 +53,43 @@ def test_the_live_version_is_told_by_its_uri_and_its_pods() -> None:
     assert live.needs.tolerations[0]["key"] == GPU
     assert (current.candidate, current.served) == (None, "v1")
     assert not live.as_wanted  # its annotation was edited
+
+
+def test_a_pod_proves_itself_by_being_ready_and_telling_the_bytes() -> None:
+    pods = [
+        pod("v1", "a"),
+        pod("v1", "b", told=7),
+        pod("v1", "c", ready=False),
+        pod("v1", None, ready=False),
+        pod("v1", "d", phase="Failed"),
+    ]
+    found = manifest(1, {"gpus": 1, "replicas": 3})
+    current = current_of(found, SERVICE, pods, found)
+    assert current is not None
+    assert (current.live.ready, current.live.unproven) == (2, 3)
+
+
+def test_a_version_before_which_others_put_a_transformer_is_not_as_wanted() -> None:
+    found = manifest(1, {})
+    edited = found | {"spec": found["spec"] | {"transformer": {"minReplicas": 1}}}
+    current = current_of(edited, SERVICE, [], found)
+    assert current is not None
+    assert not current.live.as_wanted
+
+
+def test_predictors_that_nobody_declares_any_more_are_left() -> None:
+    found = with_candidate(manifest(2, {}), manifest(3, {}), pods=1, held=1)
+    current = current_of(found, SERVICE, [], found, there_are=["v1", "v3", "v2", "v0"])
+    assert current is not None
+    assert current.left == ("v0", "v1")
+
+
+def test_a_service_with_more_than_our_selector_sends_requests_to_nobody() -> None:
+    edited = deepcopy(SERVICE)
+    edited["spec"]["selector"]["track"] = "stable"
+    current = current_of(manifest(1, {}), edited, [], manifest(1, {}))
+    assert current is not None
+    assert current.served is None
 
 
 def test_what_is_held_for_a_candidate_is_not_the_live_count() -> None:

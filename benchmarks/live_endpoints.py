@@ -1,8 +1,10 @@
 """How long one observation of all endpoints of a cluster takes (aim: 3 s for 300 on 100 nodes).
 
-A real API server holds KServe's own InferenceServices; KWOK plays the nodes, which are ready and
-heartbeat all the while, and runs the pods (`played_cluster.py`). The observer is a process of its
-own. Needs `etcd`, `kube-apiserver` and `kwok` (KUBEBUILDER_ASSETS, or Go builds them), no root:
+What is timed is what the asset `serving/live_endpoints` does: ask KServe's provider and the ledger,
+compare, and draw its tables. A real API server holds KServe's own InferenceServices; KWOK plays the
+nodes, which are ready and heartbeat all the while, and runs the pods (`played_cluster.py`). The
+ledger is a real PostgreSQL's. The observer is a process of its own. Needs `etcd`, `kube-apiserver`
+and `kwok` (KUBEBUILDER_ASSETS, or Go builds them), no root:
 
     .venv/bin/python -m benchmarks.live_endpoints --services 300 --nodes 100
 """
@@ -19,14 +21,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from platform_assets.serving.inference_service import API_VERSION, KIND
-from platform_assets.serving.inference_services import (
-    SERVICE_LABEL,
-    Observation,
-    differences,
-    observation,
-)
+from benchmarks.played_cluster import ESTATE, KSERVE, WRONG_EVERY, played_cluster, version_of
+from platform_assets.lineage.facts import record_deployment
+from platform_assets.lineage.ledger import Ledger
+from platform_assets.serving.inference_service import Version
+from platform_assets.serving.kserve_provider import KserveProvider
+from platform_assets.serving.live_endpoints import observation_metadata, observe_live
 from resources.kubernetes import Kubernetes
+from tests.integration.serving.postgresql import real_ledger
 
 AIM_S = 3.0
 
@@ -37,24 +39,27 @@ def main() -> None:
     parser.add_argument("--services", type=int, default=300)
     parser.add_argument("--nodes", type=int, default=100)
     parser.add_argument("--observations", type=int, default=7)
-    parser.add_argument("--observe", type=Path, metavar="KUBECONFIG", help=argparse.SUPPRESS)
+    parser.add_argument("--observe", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.observe:
-        print(json.dumps(observed(options.observe, options.observations)))
+        print(json.dumps(observed(*options.observe, options.observations)))
         return
-    from benchmarks.played_cluster import WRONG_EVERY, played_cluster
-
     with (
         tempfile.TemporaryDirectory(prefix="ai-how-api-") as directory,
         played_cluster(Path(directory)) as cluster,
+        real_ledger() as ledger,
     ):
         begun = time.perf_counter()
         cluster.fill(options.services, options.nodes)
+        for number in range(options.services):
+            record(ledger, version_of(number))
         print(f"filled in {time.perf_counter() - begun:.1f} s", file=sys.stderr)
         observer = [sys.executable, "-m", "benchmarks.live_endpoints"]
-        wanted = ["--observe", cluster.kubeconfig, "--observations", str(options.observations)]
+        url = ledger._url.render_as_string()
+        given = ["--observe", cluster.kubeconfig, url]
+        wanted = [*given, "--observations", str(options.observations)]
         measured = subprocess.run(
-            [*observer, *wanted], capture_output=True, text=True, check=True, timeout=600
+            [*observer, *wanted], stdout=subprocess.PIPE, text=True, check=True, timeout=600
         )
         renewed = cluster.renewed_leases()
     if renewed != options.nodes:
@@ -64,8 +69,9 @@ def main() -> None:
 
 def report(told: dict[str, Any], options: argparse.Namespace, *, differing: int) -> None:
     """Print what was measured; end with 1 where the aim is missed."""
-    if (told["services"], told["differing"]) != (options.services, differing):
-        raise SystemExit(f"expected {options.services} services, {differing} differing: {told}")
+    counted = {"services": options.services, "pods": options.services, "differing": differing}
+    if counted.items() - told.items():
+        raise SystemExit(f"expected {counted}, found {told}")
     verdict = "met" if told["first_s"] <= AIM_S else "MISSED"
     print(
         f"{told['services']} endpoints on {options.nodes} KWOK nodes, "
@@ -81,24 +87,40 @@ def report(told: dict[str, Any], options: argparse.Namespace, *, differing: int)
         raise SystemExit(1)
 
 
-def observed(kubeconfig: Path, times: int) -> dict[str, Any]:
+def record(ledger: Ledger, version: Version) -> None:
+    """Record what an endpoint is meant to serve, as its delivery does."""
+    record_deployment(
+        ledger,
+        endpoint=version.endpoint,
+        model=version.model,
+        version=version.version,
+        tree_digest=version.tree_digest,
+        checkpoint=version.checkpoint,
+        server=ESTATE,
+        dagster_run=version.dagster_run,
+    )
+
+
+def observed(kubeconfig: str, ledger_url: str, times: int) -> dict[str, Any]:
     """Observe the cluster so many times, after a first one, and tell how it went."""
     requests = _Requests()
     logging.getLogger("httpx").addHandler(requests)
     logging.getLogger("httpx").setLevel(logging.INFO)
     before = _peak_mib()
-    cluster = Kubernetes(kubeconfig)
+    provider = KserveProvider(Kubernetes(Path(kubeconfig)), KSERVE, ESTATE, bucket="models")
+    ledger = Ledger(ledger_url)
     seconds, processor = [], []
     for _ in range(times + 1):
         requests.count = 0
         begun, used = time.perf_counter(), time.process_time()
-        seen = look(cluster)
-        differing = [one for one in seen.services if differences(one)]
+        live = observe_live(provider, ledger)
+        evidence = observation_metadata(live) | provider.evidence()
         seconds.append(time.perf_counter() - begun)
         processor.append(time.process_time() - used)
     return {
-        "services": len(seen.services),
-        "differing": len(differing),
+        "services": len(live),
+        "differing": sum(not one.agrees for one in live),
+        "pods": len(evidence["pods"].records),
         "first_s": seconds[0],
         "first_cpu_s": processor[0],
         "median_s": statistics.median(seconds[1:]),
@@ -106,13 +128,6 @@ def observed(kubeconfig: Path, times: int) -> dict[str, Any]:
         "peak_mib": _peak_mib(),
         "before_mib": before,
     }
-
-
-def look(cluster: Kubernetes) -> Observation:
-    """Ask the cluster for all InferenceServices and their pods."""
-    return observation(
-        cluster.list(API_VERSION, KIND), cluster.list("v1", "Pod", labels={SERVICE_LABEL: None})
-    )
 
 
 def _peak_mib() -> float:

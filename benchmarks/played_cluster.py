@@ -2,8 +2,8 @@
 
 KWOK makes the nodes ready, renews their leases and runs the pods that are bound to them; no
 scheduler and no KServe is there. So only what KServe and our storage container would have written
-is written here: the status of each InferenceService, its pod, and the last words of the container
-that downloaded the model. Needs no root.
+is written here: the status of each InferenceService, the pod that it asks for, and the last words
+of the container that downloaded the model. Needs no root.
 """
 
 import hashlib
@@ -20,12 +20,21 @@ from typing import Any
 import yaml
 
 from benchmarks.publish import running
-from platform_assets.serving.inference_service import API_VERSION, KIND
+from platform_assets.serving.inference_service import (
+    API_VERSION,
+    KIND,
+    Version,
+    deployment_name,
+    inference_service,
+    live_service,
+)
 from platform_assets.serving.inference_services import (
     SERVER_CONTAINER,
     SERVICE_LABEL,
     STORAGE_CONTAINER,
 )
+from platform_assets.spec.model.services import InferenceServices, Kserve
+from platform_assets.spec.served_pods import ServedPods
 from resources.kubernetes import Kubernetes
 from tests.lab.api_client import ApiClient
 from tests.lab.api_server import ADMINISTRATOR, ApiServer
@@ -40,6 +49,8 @@ from tests.lab.kwok_nodes import (
 from tests.lab.programs import module_directory
 
 NAMESPACE = "models"
+ESTATE = "benchmark"
+KSERVE = Kserve(inference_services=InferenceServices(namespace=NAMESPACE))
 GPUS = 4  # of each node
 WRONG_EVERY = 50  # so many services apart, a pod serves other bytes than it should
 CRD = "config/crd/full/serving.kserve.io_inferenceservices.yaml"
@@ -67,8 +78,10 @@ class PlayedCluster:
         self._wait_until(self._unknown_kind)
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             for step in (
-                lambda number: put(cluster, endpoint(number)),
-                lambda number: self.api.create(PODS, pod(number, names[number % nodes])),
+                lambda number: put(cluster, version_of(number)),
+                lambda number: self.api.create(
+                    PODS, pod(version_of(number), names[number % nodes])
+                ),
             ):
                 list(threads.map(step, range(services)))
             self._wait_until(self._waiting_pods)
@@ -91,10 +104,11 @@ class PlayedCluster:
 
     def _leave_last_words(self, number: int) -> None:
         at = "/status/initContainerStatuses/0"
-        digest = "0" * 64 if number % WRONG_EVERY == 0 else tree_digest(number)
+        version = version_of(number)
+        digest = "0" * 64 if number % WRONG_EVERY == 0 else version.tree_digest
         told = {"bytes": 10**9, "files": 12, "seconds": 3.2, "tree_digest": digest}
         self.api.patch(
-            f"{PODS}/{pod_name(number)}/status",
+            f"{PODS}/{pod_name(version)}/status",
             [
                 {"op": "test", "path": f"{at}/name", "value": STORAGE_CONTAINER},
                 {"op": "add", "path": f"{at}/state/terminated/message", "value": json.dumps(told)},
@@ -124,97 +138,63 @@ def played_cluster(directory: Path) -> Iterator[PlayedCluster]:
         api.close()
 
 
-def put(cluster: Kubernetes, service: dict[str, Any]) -> None:
-    """Put an InferenceService there, then its status, as KServe does when it has seen it."""
-    status = service.pop("status")
-    made = cluster.apply(service)
-    status["observedGeneration"] = made["metadata"]["generation"]
-    named = {key: made["metadata"][key] for key in ("name", "namespace")}
-    identity = {"apiVersion": API_VERSION, "kind": KIND, "metadata": named}
-    cluster.apply(identity | {"status": status}, subresource="status")
-
-
-def service_name(number: int) -> str:
-    """Return the name of an endpoint."""
-    return f"model-{number}"
-
-
-def pod_name(number: int) -> str:
-    """Return the name of an endpoint's pod."""
-    return f"{service_name(number)}-v1-predictor-6d5f7c9b8-abcde"
-
-
-def tree_digest(number: int) -> str:
-    """Return the digest that an endpoint is meant to serve."""
-    return hashlib.sha256(service_name(number).encode()).hexdigest()
-
-
-def marks(number: int) -> dict[str, str]:
-    """Return the annotations that we put on an InferenceService, its predictor and its pod."""
-    return {
-        "ai-how.dev/tree-digest": tree_digest(number),
-        "ai-how.dev/model": service_name(number),
-        "ai-how.dev/version": "1",
-        "ai-how.dev/checkpoint": f"{service_name(number)}.run-1.0123456789ab",
-        "ai-how.dev/dagster-run": "00000000-0000-0000-0000-000000000000",
-    }
-
-
-def endpoint(number: int) -> dict[str, Any]:
-    """Return one InferenceService with the status that KServe gives it."""
-    moment = "2026-01-01T00:00:00Z"
+def put(cluster: Kubernetes, version: Version) -> None:
+    """Put an endpoint there as a delivery does, and its status as KServe does when it is ready."""
+    entry = ServedPods(runtime="mlserver", gpus=1)
+    made = cluster.apply(inference_service(entry, KSERVE, version, estate=ESTATE))
+    moment = made["metadata"]["creationTimestamp"]
     kinds = ("IngressReady", "PredictorReady", "Ready")
-    name, annotations = service_name(number), marks(number)
-    model = {
-        "modelFormat": {"name": "mlflow"},
-        "protocolVersion": "v2",
-        "runtime": "mlserver",
-        "storageUri": f"s3://models/models/{name}/sha256-{tree_digest(number)}/",
-        "resources": {"limits": {"nvidia.com/gpu": "1"}, "requests": {"nvidia.com/gpu": "1"}},
+    status = {
+        "conditions": [
+            {"type": kind, "status": "True", "lastTransitionTime": moment} for kind in kinds
+        ],
+        "observedGeneration": made["metadata"]["generation"],
+        "modelStatus": {"transitionStatus": "UpToDate"},
     }
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {
-            "name": name,
-            "namespace": NAMESPACE,
-            "labels": {"app.kubernetes.io/managed-by": "ai-how", "ai-how.dev/estate": "benchmark"},
-            "annotations": annotations,
-        },
-        "spec": {
-            "predictor": {
-                "name": "v1",
-                "annotations": annotations,
-                "minReplicas": 1,
-                "model": model,
-            }
-        },
-        "status": {
-            "conditions": [
-                {"type": kind, "status": "True", "lastTransitionTime": moment} for kind in kinds
-            ],
-            "modelStatus": {"transitionStatus": "UpToDate"},
-        },
-    }
+    named = {key: made["metadata"][key] for key in ("name", "namespace")}
+    told = {"apiVersion": API_VERSION, "kind": KIND, "metadata": named, "status": status}
+    cluster.apply(told, subresource="status")
+    live = {"namespace": NAMESPACE, "estate": ESTATE}
+    cluster.apply(live_service(version.endpoint, version.predictor, **live))
 
 
-def pod(number: int, node: str) -> dict[str, Any]:
-    """Return an endpoint's pod as KServe and the scheduler have made it; KWOK runs it."""
-    name = service_name(number)
-    container = {"image": "server:1", "env": [{"name": "MODEL", "value": name}]}
+def version_of(number: int) -> Version:
+    """Return what an endpoint is meant to serve."""
+    name = f"model-{number}"
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return Version(
+        endpoint=name,
+        model=name,
+        version="1",
+        tree_digest=digest,
+        checkpoint=f"{name}.run-1.0123456789ab",
+        dagster_run="00000000-0000-0000-0000-000000000000",
+        storage_uri=f"s3://models/models/{name}/sha256-{digest}/",
+    )
+
+
+def pod_name(version: Version) -> str:
+    """Return the name of an endpoint's pod."""
+    return f"{deployment_name(version.endpoint, version.predictor)}-6d5f7c9b8-abcde"
+
+
+def pod(version: Version, node: str) -> dict[str, Any]:
+    """Return an endpoint's pod as KServe and the scheduler make it; KWOK runs it."""
+    container = {"image": "server:1", "env": [{"name": "MODEL", "value": version.model}]}
     gpu = {"limits": {"nvidia.com/gpu": "1"}}
+    labels = {
+        SERVICE_LABEL: version.endpoint,
+        "app": f"isvc.{deployment_name(version.endpoint, version.predictor)}",
+        "component": "predictor",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": pod_name(number),
+            "name": pod_name(version),
             "namespace": NAMESPACE,
-            "labels": {
-                SERVICE_LABEL: name,
-                "app": f"isvc.{name}-v1-predictor",
-                "component": "predictor",
-            },
-            "annotations": marks(number),
+            "labels": labels,
+            "annotations": version.annotations(),
         },
         "spec": {
             "nodeName": node,

@@ -18,13 +18,12 @@ from typing import Any
 import httpx
 
 from resources.kubernetes_errors import (
-    KindUnknown,
     KubernetesError,
     KubernetesUnavailable,
     ObjectMissing,
     WaitExpired,
 )
-from resources.kubernetes_http import KubernetesHttp, pauses
+from resources.kubernetes_http import KubernetesHttp
 from resources.kubernetes_places import Places, safe
 from resources.kubernetes_watching import Collection, persistently
 from resources.kubernetes_words import explanation, labels_of_its_pods, silent_containers
@@ -248,23 +247,6 @@ class Kubernetes:
         told = self.explain(api_version, kind, name, namespace)
         message = f"{kind} {_full(namespace, name)}: expected {what} within {timeout_s:g} s, found "
         raise WaitExpired(message + told)
-
-    def wait_for_kind(self, api_version: str, kind: str, *, timeout_s: float) -> None:
-        """Return when the cluster knows a kind, which takes a moment after its definition is there.
-
-        Raises:
-            KindUnknown: it does not know it within `timeout_s`.
-        """
-        deadline = time.monotonic() + timeout_s
-        for pause in pauses():
-            try:
-                self._places.path(api_version, kind, None)
-            except (KindUnknown, KubernetesUnavailable):
-                if time.monotonic() + pause >= deadline:
-                    raise
-                time.sleep(pause)
-            else:
-                return
 
     def explain(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> str:
         """Return how an object stands, in words: conditions, pods, containers, warnings, logs.

@@ -26,6 +26,36 @@ class Asked(Protocol):
     def latest(self, kind: str, subject: str, until: datetime | None = None) -> Fact | None:
         """Return the fact that holds."""
 
+    def latest_of_each(self, kind: str, until: datetime | None = None) -> dict[str, Fact]:
+        """Return the fact that holds for each subject."""
+
+
+class AskedOnce:
+    """Answers `latest` for many subjects out of one question for each kind; the rest is asked."""
+
+    def __init__(self, ledger: Asked) -> None:
+        """Ask `ledger`; what it told once is told again."""
+        self._ledger = ledger
+        self._latest: dict[str, dict[str, Fact]] = {}
+
+    def facts(
+        self, kind: str | None = None, subject: str | None = None, until: datetime | None = None
+    ) -> list[Fact]:
+        """Return facts, oldest first."""
+        return self._ledger.facts(kind, subject, until)
+
+    def latest(self, kind: str, subject: str, until: datetime | None = None) -> Fact | None:
+        """Return the fact that holds."""
+        return self.latest_of_each(kind, until).get(subject)
+
+    def latest_of_each(self, kind: str, until: datetime | None = None) -> dict[str, Fact]:
+        """Return the fact that holds for each subject."""
+        if until is not None:
+            return self._ledger.latest_of_each(kind, until)
+        if kind not in self._latest:
+            self._latest[kind] = self._ledger.latest_of_each(kind)
+        return self._latest[kind]
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -70,8 +100,8 @@ def withdrawn(ledger: Asked, endpoint: str, at: datetime | None = None) -> Fact 
 
 def open_deployments(ledger: Asked, at: datetime | None = None) -> dict[str, Deployment]:
     """Return every deployment that nothing has ended, by endpoint."""
-    facts = sorted((f for kind in _KINDS for f in ledger.facts(kind, None, at)), key=_seq)
-    holds = {fact.subject: fact for fact in facts}
+    last = (f for kind in _KINDS for f in ledger.latest_of_each(kind, at).values())
+    holds = {fact.subject: fact for fact in sorted(last, key=_seq)}
     return {
         endpoint: deployment_of(fact)
         for endpoint, fact in sorted(holds.items())

@@ -119,6 +119,14 @@ class LedgerReader:
         row = self._connection.execute(query).first()
         return None if row is None else _fact(row)
 
+    def latest_of_each(self, kind: str, until: datetime | None = None) -> dict[str, Fact]:
+        """Return the fact of `kind` that holds for each subject that has one, by subject."""
+        last = _matching(kind, None, until).with_only_columns(sa.func.max(facts_table.c.seq))
+        query = sa.select(facts_table).where(
+            facts_table.c.seq.in_(last.group_by(facts_table.c.subject))
+        )
+        return {row.subject: _fact(row) for row in self._connection.execute(query)}
+
     def head(self) -> Fact | None:
         """Return the last fact of all."""
         query = sa.select(facts_table).order_by(facts_table.c.seq.desc()).limit(1)
@@ -212,6 +220,11 @@ class Ledger:
         """Return the fact of `kind` that holds for `subject`: the one recorded last."""
         with transaction(self._engine) as connection:
             return LedgerReader(connection).latest(kind, subject, until)
+
+    def latest_of_each(self, kind: str, until: datetime | None = None) -> dict[str, Fact]:
+        """Return the fact of `kind` that holds for each subject that has one, by subject."""
+        with transaction(self._engine) as connection:
+            return LedgerReader(connection).latest_of_each(kind, until)
 
     @contextmanager
     def reader(self) -> Iterator[LedgerReader]:

@@ -104,11 +104,6 @@ class ObservedService:
         """The pods of the live predictor that are there to stay."""
         return self.pods_of(self.predictor.name)
 
-    @property
-    def served_digests(self) -> frozenset[str | None]:
-        """What the ready pods of the live predictor serve; None for those that do not tell."""
-        return frozenset(pod.tree_digest for pod in self.live_pods if pod.ready)
-
     def pods_of(self, predictor: str) -> tuple[ServedPod, ...]:
         """Return the pods of one predictor that are there to stay."""
         return tuple(

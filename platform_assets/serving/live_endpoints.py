@@ -14,7 +14,14 @@ from typing import Any
 import dagster as dg
 
 from platform_assets import keys
-from platform_assets.lineage.deployments import Deployment, deployed, open_deployments, withdrawn
+from platform_assets.lineage.deployments import (
+    Asked,
+    AskedOnce,
+    Deployment,
+    deployed,
+    open_deployments,
+    withdrawn,
+)
 from platform_assets.lineage.ledger import Ledger, LockTimeout
 from platform_assets.serving.provider import CANDIDATE, Provider, Told
 from platform_assets.serving.standing import notes
@@ -65,32 +72,33 @@ def observe_live(
     expected = open_deployments(ledger)
     told = provider.serving()
     names = {name for name in told if not name.endswith(CANDIDATE)}
-    return [
-        _observed(provider, ledger, name, expected.get(name), told.get(name))
-        for name in sorted(names | expected.keys() | set(configured))
-    ]
+    with ledger.reader() as reader:  # few questions for all, for hundreds take seconds
+        known = AskedOnce(reader)
+        found = [
+            _compared(provider, known, name, expected.get(name), told.get(name))
+            for name in sorted(names | expected.keys() | set(configured))
+        ]
+    return [one if one.agrees else _looked_again(provider, ledger, one) for one in found]
 
 
-def _observed(
-    provider: Provider, ledger: Ledger, name: str, last: Deployment | None, told: Told | None
-) -> LiveEndpoint:
-    first = _compared(provider, ledger, name, last, told)
-    if first.agrees:
-        return first
+def _looked_again(provider: Provider, ledger: Ledger, first: LiveEndpoint) -> LiveEndpoint:
+    name = first.endpoint
     try:
         with ledger.lock(f"endpoint/{name}", _SECOND_LOOK_S):
-            return _compared(provider, ledger, name, deployed(ledger, name), provider.told(name))
+            told = provider.told(name)
+            with ledger.reader() as reader:
+                return _compared(provider, reader, name, deployed(reader, name), told)
     except LockTimeout:
         return first
 
 
 def _compared(
-    provider: Provider, ledger: Ledger, name: str, last: Deployment | None, told: Told | None
+    provider: Provider, ledger: Asked, name: str, last: Deployment | None, told: Told | None
 ) -> LiveEndpoint:
     served = None if told is None else told.tree_digest
     shown = told or Told("")
     expected = None if last is None else last.tree_digest
-    ended = withdrawn(ledger, name)
+    ended = withdrawn(ledger, name) if last is None else None
     return LiveEndpoint(
         endpoint=name,
         url=provider.answering(name).client_url,

@@ -52,6 +52,8 @@ def waiting_deliveries(ledger: Asked, endpoint: str) -> list[Fact]:
 
     One that was deployed since waits no longer; whether an older one is due still is decided anew.
     """
+    if ledger.latest(interventions.WAITING, endpoint) is None:
+        return []
     newest = {str(f.body["checkpoint"]): f for f in ledger.facts(interventions.WAITING, endpoint)}
     served = {d.tree_digest: d.fact.seq for d in deployments.history(ledger, endpoint)}
     return [f for f in newest.values() if served.get(str(f.body["tree_digest"]), -1) < f.seq]
@@ -63,19 +65,16 @@ def notes(ledger: Asked, endpoint: str) -> tuple[str, ...]:
     paused = paused_since(ledger, endpoint)
     if paused is not None:
         told.append(f"paused {paused}")
-    live = deployments.deployed(ledger, endpoint)
     ended = deployments.withdrawn(ledger, endpoint)
     if ended is not None:
         told.append(f"deleted {ended.valid_from[:19]}Z by {ended.body['by']}")
-    after = live.fact.seq if live else -1
+    live = None if ended is not None else ledger.latest(facts.DEPLOYMENT, endpoint)
+    after = live.seq if live else -1
     back = ledger.latest(interventions.ROLLBACK, endpoint)
-    later = [
-        d
-        for d in deployments.history(ledger, endpoint)
-        if back is not None and d.fact.seq > back.seq
-    ]
-    if back is not None and live is not None and len(later) <= 1:
-        told.append(_rollback_words(back))
+    if back is not None and live is not None:
+        later = [d for d in deployments.history(ledger, endpoint) if d.fact.seq > back.seq]
+        if len(later) <= 1:
+            told.append(_rollback_words(back))
     moved = ledger.latest(interventions.PROMOTION, endpoint)
     if moved is not None and moved.seq > after and moved.body["outcome"] == "refused":
         told.append(f"alias {moved.body['alias']}: {moved.body['reason']}")
@@ -84,9 +83,12 @@ def notes(ledger: Asked, endpoint: str) -> tuple[str, ...]:
 
 def _waiting_notes(ledger: Asked, endpoint: str, after: int) -> list[str]:
     """Tell the newest delivery that waits for each cause and came after what is live."""
+    waiting = waiting_deliveries(ledger, endpoint)
+    if not waiting:
+        return []
     approved = {f.body["tree_digest"] for f in ledger.facts(interventions.APPROVAL, endpoint)}
     newest: dict[str, Fact] = {}
-    for fact in waiting_deliveries(ledger, endpoint):
+    for fact in waiting:
         waits_for = str(fact.body["waits_for"])
         granted = waits_for == Wait.APPROVAL and fact.body["tree_digest"] in approved
         if fact.seq > after and not granted:

@@ -6,6 +6,7 @@ buffer, and nothing can wait in a circle.
 """
 
 import hashlib
+import mmap
 import threading
 import time
 from collections import deque
@@ -137,7 +138,9 @@ class _Run:
         self._changed = threading.Condition()
         self._waiting: deque[Transfer] = deque()  # begun, with spans that nobody was sent for
         self._coming = self._transfers(manifest.files)
-        self._free = [bytearray(SPAN_BYTES) for _ in range(means.buffers)]
+        # Not a bytearray, which would touch memory that a small model never needs.
+        memory = memoryview(mmap.mmap(-1, means.buffers * SPAN_BYTES))
+        self._free = [memory[at : at + SPAN_BYTES] for at in range(0, len(memory), SPAN_BYTES)]
         self._busy = 0
         self._failure: BaseException | None = None
         self._again = bool(tree.there) or any(tree.incoming.iterdir())
@@ -197,7 +200,7 @@ class _Run:
             self._changed.notify_all()
         self._store.stop()
 
-    def _take(self) -> tuple[Transfer, tuple[int, int] | None, bytearray] | None:
+    def _take(self) -> tuple[Transfer, tuple[int, int] | None, memoryview] | None:
         """Return the next thing to do and a buffer for it; None when there is nothing more."""
         with self._changed:
             while True:
@@ -222,7 +225,7 @@ class _Run:
                 self._waiting.popleft()
             return transfer, span, buffer
 
-    def _take_up(self, transfer: Transfer, buffer: bytearray) -> None:
+    def _take_up(self, transfer: Transfer, buffer: memoryview) -> None:
         whole = transfer.take_up(buffer)
         with self._changed:
             self._free.append(buffer)
@@ -232,11 +235,11 @@ class _Run:
             self._changed.notify_all()
 
     def _fetch(
-        self, reader: Reader, transfer: Transfer, span: tuple[int, int], buffer: bytearray
+        self, reader: Reader, transfer: Transfer, span: tuple[int, int], buffer: memoryview
     ) -> None:
         start, stop = span
         entry = transfer.entry
-        piece = memoryview(buffer)[: stop - start]
+        piece = buffer[: stop - start]
         reader.fill(Span(self._source.prefix + entry.path, start, stop, entry.size), piece)
         transfer.write(start, piece)
         whole = transfer.deposit(start, buffer, stop - start, self._release)
@@ -247,7 +250,7 @@ class _Run:
                 self._waiting.append(transfer)
                 self._changed.notify_all()
 
-    def _release(self, buffer: bytearray) -> None:
+    def _release(self, buffer: memoryview) -> None:
         with self._changed:
             self._free.append(buffer)
             self._changed.notify()

@@ -33,7 +33,7 @@ class Transfer:
         self.asked = at  # the first byte that nobody has been sent for
         self._hashed = at
         self._digest = hashlib.sha256(usedforsecurity=False)
-        self._ready: dict[int, tuple[bytearray, int]] = {}
+        self._ready: dict[int, tuple[memoryview, int]] = {}
         self._draining = False
         self._resumed = at > 0
 
@@ -42,7 +42,7 @@ class Transfer:
         """Whether an earlier life of this container has begun or finished this file."""
         return self._final.exists() or self._note.exists()
 
-    def take_up(self, buffer: bytearray) -> bool:
+    def take_up(self, buffer: memoryview) -> bool:
         """Hash what an earlier life has left; say whether the file is whole already."""
         if self._final.exists():
             digest = hashlib.sha256(usedforsecurity=False)
@@ -56,7 +56,7 @@ class Transfer:
             self._go_on(buffer)
         return False
 
-    def _go_on(self, buffer: bytearray) -> None:
+    def _go_on(self, buffer: memoryview) -> None:
         text = self._note.read_text(encoding="ascii", errors="replace").strip()
         at = int(text) if text.isdigit() else 0
         if at % SPAN_BYTES or at >= self.entry.size or not self._part.exists():
@@ -90,7 +90,7 @@ class Transfer:
             written += os.pwrite(descriptor, piece[written:], start + written)
 
     def deposit(
-        self, start: int, buffer: bytearray, count: int, release: Callable[[bytearray], None]
+        self, start: int, buffer: memoryview, count: int, release: Callable[[memoryview], None]
     ) -> bool | None:
         """Hash a span that was written, when its turn has come, and all that wait behind it.
 
@@ -112,7 +112,7 @@ class Transfer:
                     self._draining = False
                     return None
             piece, length = ready
-            self._digest.update(memoryview(piece)[:length])
+            self._digest.update(piece[:length])
             self._hashed += length
             release(piece)
             if self._hashed == self.entry.size:
@@ -149,15 +149,14 @@ class Transfer:
 
 
 def _hash(
-    descriptor: int, size: int, update: Callable[[memoryview], None], buffer: bytearray
+    descriptor: int, size: int, update: Callable[[memoryview], None], buffer: memoryview
 ) -> bool:
     """Hash the first `size` bytes of a file; say whether there were so many."""
-    view = memoryview(buffer)
     at = 0
     while at < size:
-        count = os.preadv(descriptor, [view[: min(len(view), size - at)]], at)
+        count = os.preadv(descriptor, [buffer[: min(len(buffer), size - at)]], at)
         if not count:
             return False
-        update(view[:count])
+        update(buffer[:count])
         at += count
     return True

@@ -5,14 +5,17 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
 import psycopg2.errors
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
-from platform_assets.lineage.canonical import FIRST_PREV, FactRefused
+from platform_assets.lineage.canonical import FIRST_PREV, FactRefused, timestamp
+from platform_assets.lineage.deployments import AskedOnce
 from platform_assets.lineage.ledger import (
     ChainBroken,
     Ledger,
@@ -304,3 +307,28 @@ def test_the_writer_cannot_migrate(database, ledger):
     database.execute("ledger_owner", "REVOKE SELECT ON alembic_version FROM ledger_writer")
     with pytest.raises(LedgerDenied):
         Ledger(database.url("ledger_writer")).migrate()
+
+
+def test_what_holds_for_each_subject_is_one_question(ledger):
+    for number in range(3):
+        for subject in ("a", "b"):
+            ledger.append("test/1", subject, {"number": number})
+    ledger.append("other/1", "c", {})
+    asked = []
+    with ledger.reader() as reader:
+        event.listen(ledger._engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        known = AskedOnce(reader)
+        found = {name: known.latest("test/1", name) for name in "abc"}
+    assert found == {name: ledger.latest("test/1", name) for name in "abc"}
+    assert [found[name] and found[name].body for name in "abc"] == [{"number": 2}] * 2 + [None]
+    assert len([words for words in asked if "GROUP BY" in words]) == 1
+
+
+def test_what_held_for_each_subject_at_a_moment_is_told(ledger):
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    for moment in (early, late):
+        ledger.append("test/1", "a", {"at": timestamp(moment)}, moment)
+    ledger.append("test/1", "b", {}, late)
+    assert set(ledger.latest_of_each("test/1")) == {"a", "b"}
+    assert ledger.latest_of_each("test/1", early) == {"a": ledger.latest("test/1", "a", early)}
+    assert AskedOnce(ledger).latest("test/1", "b", early) is None

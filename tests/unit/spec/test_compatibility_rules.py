@@ -326,6 +326,8 @@ def test_without_kubespray_the_newest_is_meant_and_said() -> None:
     assert only("versions-contradict", found).message.startswith(
         "Kubespray 2.31.0 works with Kubernetes 1.33.0 - 1.33.11,"
     )
+    several = check(kubernetes="1.35.4", containerd="2.2.3", mlflow="3.17.2")
+    assert only("kubespray-unnamed", several).path == ("versions", "kubernetes")
     assert none("kubespray-unnamed", check(kubernetes="1.35.4", kubespray="2.31.0"))
     assert none("kubespray-unnamed", check(mlflow="3.17.2"))
 

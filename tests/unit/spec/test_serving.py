@@ -100,6 +100,18 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
             "models:\n  a:\n    endpoint: a\n    allow_pickles: [../x]",
             "relative to the checkpoint, found '../x'",
         ),
+        (
+            "models:\n  a:\n    endpoint: a\n    allow_pickles: [/x]",
+            "relative to the checkpoint, found '/x'",
+        ),
+        (
+            "models:\n  a:\n    endpoint: a\n    allow_pickles: ['']",
+            "relative to the checkpoint, found ''",
+        ),
+        (
+            "models:\n  gates:\n    endpoint: a\n    colour: red",
+            ":4: models.gates.colour: unknown key; expected endpoint, promotion",
+        ),
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
     ],
 )

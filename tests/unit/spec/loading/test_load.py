@@ -195,6 +195,7 @@ def test_what_lacks_a_key_it_cannot_do_without_is_taken_out():
         (("clusters", "hpc", "controller", "cpu_cores"), (6, 7)),
         (("clusters", "hpc", "controller", "mac"), (5, 5)),
         (("clusters", "hpc", "controller", "gpu", "devices", 3, "id"), (5, 5)),
+        (("clusters", "hpc", "controller", "cpu_cores", "below"), (6, 7)),
         (("clusters", "cloud", "workers", 0), (3, 1)),
         ((), (1, 1)),
     ],
@@ -311,6 +312,7 @@ def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
         "name: e\nclusters:\n  hpc:\n    slurm_accounting:\n"
         f"      storage_pass: {CANARY}\n      other_password: '${{DB}}'\n"
         f"      path: '${{HOME}}/x'\n      deep: {{token: [{CANARY}]}}\n"
+        "      token: {secret: {env: DB}}\n"
     )
     result = loaded(text, HOME="/h", DB=CANARY)
     assert canonical(result.estate)["clusters"]["hpc"]["slurm"]["accounting"] == {
@@ -318,6 +320,7 @@ def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
         "other_password": {"secret": {"env": "DB"}},
         "path": "/h/x",
         "deep": {"token": ["(literal, hidden)"]},
+        "token": {"secret": {"env": "DB"}},
     }
 
 

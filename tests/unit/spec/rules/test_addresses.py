@@ -143,6 +143,16 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        rules.reserved_ip,
+        {"clusters/hpc/network/subnet": "wrong", "clusters/cloud/workers/0/ip": "192.168.200.0"},
+        [
+            (
+                "clusters.cloud.workers[0].ip: 192.168.200.0 is the network address of "
+                "192.168.200.0/24 -> give the machine another address"
+            ),
+        ],
+    ),
+    (
         rules.ip_in_dhcp_range,
         {"clusters/cloud/workers/0/ip": "192.168.200.200"},
         [

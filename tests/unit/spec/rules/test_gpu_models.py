@@ -2,6 +2,7 @@
 
 import pytest
 
+from platform_assets.spec.pci_names import PciNames
 from platform_assets.spec.rules import gpu_models
 from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
 
@@ -91,6 +92,27 @@ def test_ids_that_are_not_declared_come_from_the_host():
     assert len(said(gpu_models.label_fits_ids, declared, devices=there)) == 1
 
 
+@pytest.mark.parametrize("key", ["GPU-Type", "example.com/Accelerator"])
+def test_labels_that_speak_of_a_gpu_count_however_they_are_written(key):
+    card = function("0000:65:00.0", ids="10de:2684")
+    declared = estate([machine("gpu-1", card, node_labels={key: "rtx-a6000"})])
+    (found,) = said(gpu_models.label_fits_ids, declared)
+    assert found[3] == (
+        f"10de:2684 is AD102 [GeForce RTX 4090], but the label {key} says rtx-a6000"
+    )
+
+
+def test_only_devices_of_the_vendor_are_proposed_and_at_most_three():
+    others = "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in range(5))
+    listed = PciNames.parse(
+        f"1000  Another\n{others}10de  NVIDIA\n\t2684  AD102 [GeForce RTX 4090]\n{others}"
+    )
+    declared = labelled("rtx-a6000", function("0000:65:00.0", ids="10de:2684"))
+    (found,) = said(gpu_models.label_fits_ids, declared, pci_names=listed)
+    names = [f"10de:000{at} (Clone [RTX A6000])" for at in range(3)]
+    assert found[4] == f"correct one of them; rtx-a6000 is {', '.join(names)}"
+
+
 def test_gres_and_description_are_compared_too():
     gres = {"gpu": {"type": "a100", "count": 1}}
     card = function("0000:65:00.0", ids="10de:2684", description="NVIDIA RTX A6000")
@@ -115,6 +137,8 @@ def test_the_model_of_a_listed_gpu_is_compared():
     ]
     right = estate(gpus={"devices": [gpu | {"model": "NVIDIA GeForce RTX 4090"}]})
     assert said(gpu_models.declared_model_fits_ids, right) == []
+    half = {"id": "GPU-0", "model": "NVIDIA A100 80GB", "vendor_id": "10de"}
+    assert said(gpu_models.declared_model_fits_ids, estate(gpus={"devices": [half]})) == []
 
 
 def test_ids_outside_the_list_are_a_note():

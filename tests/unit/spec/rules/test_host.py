@@ -187,6 +187,17 @@ def test_in_turns_a_store_on_a_cluster_is_told(key, place, message):
     assert said(host.sequential_store, declared) == expected
 
 
+def test_services_that_are_off_are_not_named():
+    off = {"enabled": False}
+    cloud = {"mlops": {"minio": off, "seaweedfs": off, "mlflow": off}}
+    places = {"object_store": "cloud", "registry": "cloud"}
+    found = said(host.sequential_store, estate(**TURNS, cloud=cloud, placement=places))
+    assert [each[3] for each in found] == [
+        "the object store stands on cloud, which is down while hpc runs (`mode: sequential`)",
+        "the registry stands on cloud, which is down while hpc runs (`mode: sequential`)",
+    ]
+
+
 def test_stores_on_the_host_or_clusters_that_stay_up_pass():
     assert said(host.sequential_store, estate(**TURNS)) == []
     cloud = {"object_store": "cloud", "registry": "cloud", "checkpoint_root": "hpc"}

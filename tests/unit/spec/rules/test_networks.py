@@ -298,3 +298,11 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.NETWORK_RULES)
+
+
+@pytest.mark.parametrize("wrong", ["start", "end"])
+def test_a_range_with_an_end_that_is_no_address_is_told_once(wrong: str) -> None:
+    pool = {"start": "192.168.100.200", "end": "192.168.100.250", wrong: "x"}
+    changes = {"clusters/hpc/network/dhcp_range": pool}
+    assert said(rules.dhcp_range, changes) == []
+    assert len(said(rules.malformed_ip, changes)) == 1

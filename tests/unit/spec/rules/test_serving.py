@@ -178,3 +178,12 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.SERVING_RULES)
+
+
+def test_every_gpu_of_a_worker_counts() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/workers/1/pcie_passthrough/devices/1": {"pci_address": "0000:66:00.0"},
+        "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
+    }
+    (found,) = said(rules.more_replicas_than_gpus, changes)
+    assert found.endswith("the workers have 2 -> set max_replicas to at most 2")

@@ -130,3 +130,15 @@ def test_where_nothing_is_maintained_the_component_is_left_out() -> None:
         "os": "debian 13 reached its end of life on 2028-08-09; left out: no version that works",
         "knative": "1.23.0 reached its end of life on 2027-02-02; left out: no version that works",
     }
+
+
+def test_a_project_that_has_not_ended_yet_is_kept() -> None:
+    for release in ("RELEASE.2025-09-07T16-13-09Z", "RELEASE.2025-10-15T17-29-55Z"):
+        assert proposed(date(2026, 1, 1), minio=release) == Suggestion({"minio": release}, {})
+    left_out = proposed(date(2026, 1, 1), ingress_nginx="1.15.1", kubernetes="1.28.1")
+    assert "left out: use the Gateway API" not in str(left_out.reasons)
+
+
+def test_releases_that_only_a_range_names_are_known() -> None:
+    assert {"1.28.12", "1.35.4"} <= set(TABLE.releases["kubernetes"])
+    assert "1.6.28" in TABLE.releases["containerd"]

@@ -77,6 +77,8 @@ def test_what_is_switched_on_by_being_there_is_a_difference() -> None:
     after = estate("clusters: {cloud: {mlops: {mlflow: {}}}}")
     [found] = differences(before, after)
     assert (found.path[-1], found.old) == ("mlflow", None)
+    [found] = differences(after, before)
+    assert (found.path[-1], found.new) == ("mlflow", None)
 
 
 def test_the_order_of_name_servers_matters() -> None:
@@ -95,3 +97,10 @@ def test_secrets_among_free_settings_are_hidden() -> None:
     token, items = differences(before, after)
     assert (token.old, token.new) == ("(literal, hidden)", "(another literal, hidden)")
     assert (items.old, items.new) == ([{"a": "1"}], [{"a": "2"}])
+
+
+def test_items_of_which_one_has_no_name_are_compared_as_they_stand() -> None:
+    devices = "clusters: {{hpc: {{slurm: {{accounting: {{of: [{{name: a}}, {}]}}}}}}}}"
+    before, after = estate(devices.format("{b: 1}")), estate(devices.format("{b: 2}"))
+    [found] = differences(before, after)
+    assert (found.path[-1], found.old) == ("of", [{"name": "a"}, {"b": "1"}])

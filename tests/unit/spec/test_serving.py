@@ -122,6 +122,13 @@ def test_a_wrong_file_names_line_key_and_remedy(tmp_path: Path, text: str, words
     assert str(tmp_path / "serving.yaml") in str(refused.value)
 
 
+def test_a_missing_key_is_told_alone(tmp_path: Path) -> None:
+    file = written(tmp_path, "models:\n  a: {}")
+    with pytest.raises(ServingRefused) as refused:
+        read_serving(file)
+    assert str(refused.value) == f"{file}:2: models.a.endpoint: Field required"
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServingRefused, match="cannot be read") as refused:
         read_serving(tmp_path / "none.yaml")
@@ -155,6 +162,8 @@ def test_promotion_approval_and_signers_are_read(tmp_path: Path) -> None:
         ("approval: maybe", "expected true, or a mapping {by: [NAME, ...]}, found 'maybe'"),
         ("approval: {by: []}", "expected true, or a mapping {by: [NAME, ...]}"),
         ("approval: {by: [unknown]}", "expected true, or a mapping {by: [NAME, ...]}"),
+        ("approval: {by: [3]}", "expected true, or a mapping {by: [NAME, ...]}, found {'by': [3]}"),
+        (f"promotion: {{alias: {'a' * 25}}}", f"found '{'a' * 25}'"),
         ("signers: []", "at least one file of a public key"),
         ("signers: key.pub", "found 'key.pub'"),
     ],

@@ -412,3 +412,30 @@ def test_images_of_tests_are_warned_of():
 )
 def test_dialects_that_do_not_fit_are_told(text, finding):
     assert told(text) == [finding]
+
+
+def test_name_servers_that_nobody_switched_on_or_off_are_taken():
+    dns = {"nameservers": ["8.8.8.8"]}
+    found = clusters(hpc={"network": {"subnet": "10.0.0.0/24", "dns": dns}})
+    assert found["hpc"]["network"]["dns_servers"] == ["8.8.8.8"]
+
+
+def test_a_controller_whose_name_is_empty_is_called_controller():
+    assert clusters(hpc={"controller": {**SIZE, "name": None}}) == {
+        "hpc": {"controller": {**SOUND, "name": "controller"}}
+    }
+
+
+@pytest.mark.parametrize(("value", "mode"), [("true", "standard"), ("False", "knative")])
+def test_a_variable_may_say_how_kserve_runs(value, mode):
+    text = "name: e\nclusters: {cloud: {mlops: {serving: {kserve: {raw_deployment: '${RAW}'}}}}}\n"
+    estate = load(text.encode(), "e.yaml", {"RAW": value}).estate
+    assert estate.clusters.cloud.mlops.serving.kserve.mode == mode
+
+
+@pytest.mark.parametrize(("ha", "replicas"), [("True", 3), ("FALSE", 1)])
+def test_high_availability_of_postgresql(ha, replicas):
+    text = f"name: e\nclusters: {{cloud: {{mlops: {{postgresql: {{ha: {{enabled: {ha}}}}}}}}}}}\n"
+    result = load(text.encode(), "e.yaml", {})
+    assert result.findings == ()
+    assert result.estate.clusters.cloud.mlops.postgresql.replicas == replicas

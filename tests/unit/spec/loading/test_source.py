@@ -5,7 +5,7 @@ import time
 import pytest
 
 from platform_assets.spec.findings import Severity
-from platform_assets.spec.loading.source import MAX_BYTES, MAX_DEPTH, parse
+from platform_assets.spec.loading.source import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse
 
 NO_TOKEN = (
     "this is not YAML: while scanning for the next token: "
@@ -138,6 +138,11 @@ def test_the_largest_file_is_read_in_bounded_time():
     content = b"a: [" + b"{x: y}," * ((MAX_BYTES - 10) // 7) + b"]"
     assert [finding[0] for finding in told(content)] == ["too-many-values"]
     assert time.perf_counter() - started < 10
+
+
+def test_values_are_counted_without_aliases_too():
+    found = told("a: [" + "b," * (MAX_NODES + 1) + "]")
+    assert [each[3] for each in found] == ["expected at most 200,000 values, aliases written out"]
 
 
 def test_an_alias_bomb_is_counted_before_it_is_written_out():

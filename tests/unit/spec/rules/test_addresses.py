@@ -153,6 +153,21 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        rules.reserved_ip,
+        {
+            "clusters/cloud/network/subnet": "192.168.200.8/30",
+            "clusters/cloud/network/gateway": GONE,
+            "clusters/cloud/workers/0/ip": "192.168.200.9",
+        },
+        [
+            (
+                "clusters.cloud.workers[0].ip: 192.168.200.9 is the gateway's, which is the "
+                "host (the subnet's first, since no gateway is declared) -> give the machine "
+                "another address"
+            ),
+        ],
+    ),
+    (
         rules.ip_in_dhcp_range,
         {"clusters/cloud/workers/0/ip": "192.168.200.200"},
         [
@@ -224,3 +239,9 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.ADDRESS_RULES)
+
+
+def test_every_mac_is_looked_at() -> None:
+    changes = {"clusters/hpc/compute_nodes/0/mac": "x", "clusters/cloud/workers/0/mac": "y"}
+    paths = [text.partition(":")[0] for text in said(rules.malformed_mac, changes)]
+    assert paths == ["clusters.hpc.compute_nodes[0].mac", "clusters.cloud.workers[0].mac"]

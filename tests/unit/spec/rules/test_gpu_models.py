@@ -2,6 +2,7 @@
 
 import pytest
 
+from platform_assets.spec.gpu_names import may_be
 from platform_assets.spec.pci_names import PciNames
 from platform_assets.spec.rules import gpu_models
 from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
@@ -103,7 +104,7 @@ def test_labels_that_speak_of_a_gpu_count_however_they_are_written(key):
 
 
 def test_only_devices_of_the_vendor_are_proposed_and_at_most_three():
-    others = "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in range(5))
+    others = "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in (4, 3, 2, 1, 0))
     listed = PciNames.parse(
         f"1000  Another\n{others}10de  NVIDIA\n\t2684  AD102 [GeForce RTX 4090]\n{others}"
     )
@@ -137,8 +138,29 @@ def test_the_model_of_a_listed_gpu_is_compared():
     ]
     right = estate(gpus={"devices": [gpu | {"model": "NVIDIA GeForce RTX 4090"}]})
     assert said(gpu_models.declared_model_fits_ids, right) == []
-    half = {"id": "GPU-0", "model": "NVIDIA A100 80GB", "vendor_id": "10de"}
-    assert said(gpu_models.declared_model_fits_ids, estate(gpus={"devices": [half]})) == []
+
+
+@pytest.mark.parametrize("half", [{"vendor_id": "10de"}, {"device_id": "2684"}])
+def test_one_id_of_two_says_nothing(half):
+    gpu = {"id": "GPU-0", "model": "NVIDIA A100 80GB"} | half
+    card = {"pci_address": "0000:65:00.0", "device_type": "gpu", "description": "A100"} | half
+    declared = estate([machine("gpu-1", card)], gpus={"devices": [gpu]})
+    for rule in gpu_models.GPU_MODEL_RULES:
+        assert said(rule, declared) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "listed", "may"),
+    [
+        ("rtx-3080-ti", "GA102 [GeForce RTX 3080]", False),
+        ("rtx-3080-ti", "GA102 [GeForce RTX 3080 Ti]", True),
+        ("tesla-t4-16gb", "TU104GL [Tesla T4]", True),
+        ("a100-40gb", "GA100 [A100 PCIe 80GB]", False),
+        ("a100-80gb", "GA100 [A100 PCIe 80GB]", True),
+    ],
+)
+def test_what_a_text_may_mean(text, listed, may):
+    assert may_be(text, listed) is may
 
 
 def test_ids_outside_the_list_are_a_note():

@@ -141,3 +141,10 @@ def test_audio_of_a_t4_is_told():
             "take it from the list; `lspci -D` shows what there is",
         )
     ]
+
+
+def test_a_group_that_the_host_has_not_made_is_told():
+    declared = estate([machine("gpu-1", function("0000:65:00.0", iommu_group=3))])
+    there = (on_host("0000:65:00.0", "10de:2204"),)
+    (found,) = said(iommu.groups_as_declared, declared, devices=there)
+    assert found[3] == "0000:65:00.0 is declared in IOMMU group 3; on the host it is in none"

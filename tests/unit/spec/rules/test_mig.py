@@ -276,6 +276,11 @@ def test_what_fits_on_an_a100(profiles, fits):
     assert gpu.fits(profiles) is fits
 
 
+def test_without_model_and_ids_no_gpu_is_meant():
+    assert mig_gpus(None) == ()
+    assert mig_gpus(None, ("10de", "ffff")) == ()
+
+
 def test_a_profile_of_another_gpu_cannot_be_placed():
     (gpu,) = mig_gpus("A30")
     with pytest.raises(KeyError, match=r"7g\.80gb"):

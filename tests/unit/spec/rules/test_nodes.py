@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import nodes as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import said
+from tests.unit.spec.rules.sound import machine, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -210,3 +210,23 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.NODE_RULES)
+
+
+def test_a_long_list_of_machines_is_cut_off() -> None:
+    changes: dict[str, Any] = {"clusters/cloud/kubernetes/node_labels": {"zzz": {"a": "b"}}}
+    workers = {
+        f"clusters/cloud/workers/{at}": machine(f"worker-{at}", f"192.168.200.{20 + at}")
+        for at in range(2, 8)
+    }
+    (found,) = said(rules.unknown_node, changes | dict(list(workers.items())[:5]))
+    assert found.endswith("gpu-worker-1, worker-2, worker-3, worker-4, worker-5, worker-6")
+    (found,) = said(rules.unknown_node, changes | workers)
+    assert found.endswith("gpu-worker-1, worker-2, worker-3, worker-4, worker-5, worker-6, …")
+
+
+def test_an_operator_that_is_off_sets_no_labels() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/kubernetes/gpu_operator": {"enabled": False, "gfd": {"enabled": True}},
+        "clusters/cloud/workers/1/node_labels": {},
+    }
+    assert len(said(rules.gpu_node_without_label, changes)) == 1

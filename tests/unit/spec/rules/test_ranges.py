@@ -196,3 +196,8 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.RANGE_RULES)
+
+
+def test_a_malformed_pool_is_not_compared() -> None:
+    changes = {"clusters/cloud/kubernetes/load_balancer/addresses": "some"}
+    assert said(rules.overlapping_ranges, changes) == []

@@ -212,3 +212,16 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.SERVICE_RULES)
+
+
+def test_the_ports_of_either_store_are_looked_at() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/mlops/minio/enabled": False,
+        "clusters/cloud/mlops/seaweedfs": {"service": {"api_port": 9, "console_port": 9}},
+    }
+    (found,) = said(rules.same_port_twice, changes)
+    assert found.startswith("clusters.cloud.mlops.seaweedfs.service.console_port: port 9 is")
+
+
+def test_services_of_machines_outside_the_cloud_are_not_judged() -> None:
+    assert said(rules.unknown_service, {"clusters/hpc/compute_nodes/0/services": ["sshd"]}) == []

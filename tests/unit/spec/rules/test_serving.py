@@ -180,6 +180,13 @@ def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.SERVING_RULES)
 
 
+def test_an_extended_resource_has_a_limit_of_the_same_size() -> None:
+    resources = {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "2"}}
+    path = "clusters/cloud/mlops/serving/kserve/inference_services/default_resources"
+    (found,) = said(rules.pod_resources, {path: resources})
+    assert "nvidia.com/gpu: requests 1, limits 2: must be equal" in found
+
+
 def test_every_gpu_of_a_worker_counts() -> None:
     changes: dict[str, Any] = {
         "clusters/cloud/workers/1/pcie_passthrough/devices/1": {"pci_address": "0000:66:00.0"},

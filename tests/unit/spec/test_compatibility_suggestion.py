@@ -115,6 +115,12 @@ def test_ended_projects_are_replaced_or_left_out() -> None:
     }
 
 
+def test_what_takes_the_place_of_an_ended_project_is_kept_where_it_is_named() -> None:
+    found = proposed(minio="RELEASE.2025-10-15T17-29-55Z", seaweedfs="4.39")
+    kept = proposed(seaweedfs="4.39")
+    assert found.versions == kept.versions
+
+
 def test_what_is_no_version_becomes_the_recommended_one() -> None:
     found = proposed(kserve="0.11.x")
     assert found.versions == {"kserve": "0.20.0"}

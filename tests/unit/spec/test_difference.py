@@ -81,6 +81,15 @@ def test_what_is_switched_on_by_being_there_is_a_difference() -> None:
     assert (found.path[-1], found.new) == ("mlflow", None)
 
 
+def test_a_difference_has_the_key_of_the_file_and_addresses_are_compared_in_one_form() -> None:
+    storage = "clusters: {{cloud: {{mlops: {{minio: {{storage: {{class: {}}}}}}}}}}}"
+    [found] = differences(estate(storage.format("a")), estate(storage.format("b")))
+    assert found.path[-2:] == ("storage", "class")
+    card = ", pcie_passthrough: {{devices: [{{pci_address: '0000:{}:00.0'}}]}}"
+    upper, lower = (workers(worker("a", card.format(bus))) for bus in ("CA", "ca"))
+    assert differences(upper, lower) == []
+
+
 def test_the_order_of_name_servers_matters() -> None:
     network = "clusters: {{cloud: {{network: {{subnet: 10.0.0.0/24, dns_servers: [{}]}}}}}}"
     before, after = estate(network.format("1.1.1.1, 9.9.9.9")), estate(network.format("9.9.9.9"))

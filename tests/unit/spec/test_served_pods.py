@@ -175,3 +175,8 @@ def test_a_share_of_nothing_or_everything_is_none(tmp_path: Path, share: int) ->
 def test_as_many_pods_as_are_allowed(tmp_path: Path) -> None:
     entry = read(tmp_path, "models:\n  a: {endpoint: a, replicas: {min: 1000, max: 1000}}\n")
     assert (entry.replicas.min, entry.replicas.max) == (1000, 1000)
+
+
+def test_an_operator_with_its_value_is_taken() -> None:
+    equal = Toleration(key="a", operator="Equal", value="b").as_kubernetes()
+    assert equal == {"key": "a", "operator": "Equal", "value": "b"}

@@ -414,6 +414,25 @@ def test_dialects_that_do_not_fit_are_told(text, finding):
     assert told(text) == [finding]
 
 
+@pytest.mark.parametrize(
+    ("given", "count", "told_of"),
+    [
+        ({"count": None}, 1, []),
+        ({"count": "0"}, 0, []),
+        ({"ip_range": None}, 1, []),
+        ({"ip_range": "10.0.0.1-3"}, 3, []),
+        ({"ip_range": "some"}, 1, ["range-malformed"]),
+        ({"count": "1001"}, 0, ["out-of-bounds"]),
+        ({"count": "several"}, 1, ["wrong-type"]),
+    ],
+)
+def test_how_many_machines_a_group_has(given, count, told_of):
+    group = json.dumps({**SIZE, **given})
+    result = load(f"name: e\nclusters:\n  hpc:\n    compute_nodes: {group}\n".encode(), "e", {})
+    assert [finding.rule for finding in result.findings] == told_of
+    assert len(result.estate.clusters.hpc.compute_nodes) == count
+
+
 def test_name_servers_that_nobody_switched_on_or_off_are_taken():
     dns = {"nameservers": ["8.8.8.8"]}
     found = clusters(hpc={"network": {"subnet": "10.0.0.0/24", "dns": dns}})

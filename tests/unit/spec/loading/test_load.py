@@ -196,6 +196,7 @@ def test_what_lacks_a_key_it_cannot_do_without_is_taken_out():
         (("clusters", "hpc", "controller", "mac"), (5, 5)),
         (("clusters", "hpc", "controller", "gpu", "devices", 3, "id"), (5, 5)),
         (("clusters", "hpc", "controller", "cpu_cores", "below"), (6, 7)),
+        (("clusters", "hpc", "nothing", "controller"), (4, 3)),
         (("clusters", "cloud", "workers", 0), (3, 1)),
         ((), (1, 1)),
     ],
@@ -305,6 +306,11 @@ def test_a_literal_secret_is_shown_nowhere(text):
 def test_a_default_of_a_secret_is_an_error_in_production():
     (finding,) = loaded("profile: production\n" + database("${DB:-x}")).findings
     assert finding.severity is Severity.ERROR
+    text = "profile: production\ntesting: {a: b}\n" + database("${DB:-x}")
+    assert {(found.rule, found.severity) for found in loaded(text).findings} == {
+        ("foreign-section", Severity.WARNING),
+        ("literal-secret", Severity.ERROR),
+    }
 
 
 def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():

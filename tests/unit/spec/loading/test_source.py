@@ -96,6 +96,7 @@ def tree(text):
             ("unknown-alias", 1, 4, "an alias `*name` without its anchor `&name` before it"),
         ),
         (b"a: &b [*b]\n", ("unknown-alias", 1, 8, "an alias inside of what it stands for")),
+        (b"a: &b {c: d}\n*b : 1\n", ("not-a-key", 2, 1, "expected text as a key")),
         (
             b"{a: 1}: 2\n",
             ("not-a-key", 1, 1, "expected text as a key, found a list or a mapping"),
@@ -186,6 +187,15 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(text):
     assert (top.keys["a"].line, top.keys["a"].column) == (1, 1)
     item = top.keys["b"].items[0]
     assert (item.line, item.column) == (3, 5)
+
+
+def test_the_name_of_a_key_may_come_from_an_anchor_and_be_one():
+    assert tree("&k a: 1\nb: *k\nc: &v d\n*v : 2\n").plain() == {
+        "a": "1",
+        "b": "a",
+        "c": "d",
+        "d": "2",
+    }
 
 
 def test_a_value_has_the_place_of_its_key():

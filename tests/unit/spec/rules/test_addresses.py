@@ -241,6 +241,17 @@ def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.ADDRESS_RULES)
 
 
+@pytest.mark.parametrize("length", [31, 32])
+def test_a_network_too_small_for_a_host_has_no_gateway(length: int) -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/network/subnet": f"192.168.200.8/{length}",
+        "clusters/cloud/network/gateway": GONE,
+        "clusters/cloud/workers/0/ip": "192.168.200.8",
+    }
+    (found,) = said(rules.reserved_ip, changes)
+    assert "the gateway's" not in found
+
+
 def test_every_mac_is_looked_at() -> None:
     changes = {"clusters/hpc/compute_nodes/0/mac": "x", "clusters/cloud/workers/0/mac": "y"}
     paths = [text.partition(":")[0] for text in said(rules.malformed_mac, changes)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from platform_assets.spec.gpu_names import may_be
+from platform_assets.spec.gpu_names import may_be, says_a_model
 from platform_assets.spec.pci_names import PciNames
 from platform_assets.spec.rules import gpu_models
 from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
@@ -163,6 +163,14 @@ def test_what_a_text_may_mean(text, listed, may):
     assert may_be(text, listed) is may
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("pool-40", False), ("pool-400", True), ("t4", True), ("x", False), ("3080 ti", True)],
+)
+def test_a_model_has_a_number_of_three_digits_or_a_letter(text, says):
+    assert says_a_model(text) is says
+
+
 def test_ids_outside_the_list_are_a_note():
     declared = labelled("x", function("0000:65:00.0", ids="10de:ffff"))
     assert said(gpu_models.names_are_known, declared) == [
@@ -219,6 +227,20 @@ def test_the_kinds_that_fit_pass():
     declared = estate([machine("gpu-1", *functions, other)])
     assert said(gpu_models.kind_fits_ids, declared) == []
     assert said(gpu_models.audio_fits_gpu, declared) == []
+
+
+def test_audio_at_another_slot_is_that_of_another_card():
+    functions = (
+        function("0000:65:00.0", ids="10de:2684"),
+        function("0000:66:00.1", "audio", ids="10de:22bd"),
+    )
+    assert said(gpu_models.audio_fits_gpu, estate([machine("gpu-1", *functions)])) == []
+
+
+def test_generic_resources_without_a_type_say_nothing():
+    card = function("0000:65:00.0", ids="10de:2684")
+    declared = estate([machine("gpu-1", card, gres={"gpu": {"count": 1}})])
+    assert said(gpu_models.label_fits_ids, declared) == []
 
 
 def test_audio_of_another_chip_is_told():

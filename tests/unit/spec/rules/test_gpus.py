@@ -272,3 +272,29 @@ def test_gres_below_the_machines_gpus_is_a_warning():
 )
 def test_gres_that_the_machine_has_passes(node):
     assert said(gpus.counted_gres, estate(compute=[node])) == []
+
+
+def test_as_many_gpus_are_divided_as_their_slices_need():
+    a30 = {"model": "NVIDIA A30", "mig_capable": True}
+    devices = [a30 | {"id": "GPU-0"}, a30 | {"id": "GPU-1"}]
+    given = {"strategy": "hybrid", "whole_gpus": {"hpc": 1}}
+    for wanted, divided in ((4, 1), (5, 2), (8, 2), (9, 3)):
+        declared = {"devices": devices, "mig_slices": {"hpc": wanted}} | given
+        told = [
+            each[3]
+            for each in said(
+                gpus.shares_within_devices, estate(compute=[machine("c")], gpus=declared)
+            )
+        ]
+        text = f"hpc get 1 whole GPUs beside {divided} that MIG divides, but there are 2: "
+        assert told == ([f"{text}{divided - 1} too many"] if divided > 1 else [])
+
+
+def test_what_is_passed_through_counts_beside_machines_that_want_more():
+    workers = [machine("a", function("0000:65:00.0")), machine("b", gpu_enabled=True)]
+    declared = estate(workers, gpus=division(whole_gpus={"cloud": 1}))
+    (found,) = said(gpus.machines_within_shares, declared)
+    assert found[3] == (
+        "cloud has 1 whole GPUs passed through and 1 more machines that want GPUs, but its share "
+        "is 1 whole GPUs and 0 slices"
+    )

@@ -243,3 +243,7 @@ def test_nodes_below_what_kubernetes_needs_are_told():
         ),
     ]
     assert said(host.node_sizes, estate(compute=[sized("c", 1, 0.5, 5)], cloud=CLOUD)) == []
+    enough = {"control_plane": [sized("cp", 2, 2, 20)], "workers": [sized("w", 1, 1, 20)]}
+    assert said(host.node_sizes, estate(cloud=enough)) == []
+    (found,) = said(host.node_sizes, estate([sized("w", 1, 1, 19.5)]))
+    assert found[3] == "cloud/w has 19.5 GiB disk; a worker needs 20 GiB"

@@ -143,6 +143,20 @@ def test_audio_of_a_t4_is_told():
     ]
 
 
+def test_audio_of_another_card_does_not_count():
+    other = function("0000:ca:00.1", "audio", ids="10de:1aef")
+    (found,) = said(iommu.audio_with_its_gpu, estate([machine("gpu-1", CARD, other)]))
+    assert "0000:65:00.0 (GA102 [GeForce RTX 3090]) goes to cloud/gpu-1 without" in found[3]
+
+
+@pytest.mark.parametrize("half", [{"vendor_id": "10de"}, {"device_id": "1eb8"}])
+def test_a_card_with_one_id_of_two_is_not_judged(half):
+    card = function("0000:65:00.0") | half
+    sound = function("0000:65:00.1", "audio")
+    for functions in ((card,), (card, sound)):
+        assert said(iommu.audio_with_its_gpu, estate([machine("gpu-1", *functions)])) == []
+
+
 def test_a_group_that_the_host_has_not_made_is_told():
     declared = estate([machine("gpu-1", function("0000:65:00.0", iommu_group=3))])
     there = (on_host("0000:65:00.0", "10de:2204"),)

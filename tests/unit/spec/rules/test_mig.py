@@ -131,6 +131,23 @@ def test_a_profile_of_an_unknown_gpu_is_not_judged():
     ]
 
 
+def test_a_gpu_without_model_is_called_by_its_id():
+    gpu = {"id": "G", "mig_capable": True, "allowed_mig_profiles": ["1g.1gb"]}
+    (found,) = said(mig.known_profiles, estate(gpus=divided(gpu)))
+    assert found[3] == "not checked: the MIG profiles of G are not known"
+
+
+def test_profiles_of_a_gpu_that_cannot_be_divided_are_told_once():
+    gpu = A100 | {"model": "NVIDIA RTX A6000", "allowed_mig_profiles": ["1g.10gb"]}
+    assert said(mig.known_profiles, estate(gpus=divided(gpu))) == []
+    assert len(said(mig.divisible_gpus, estate(gpus=divided(gpu)))) == 1
+
+
+def test_without_the_list_of_ids_no_gpu_is_refused():
+    gpu = A100 | {"model": "NVIDIA RTX A6000"}
+    assert said(mig.divisible_gpus, estate(gpus=divided(gpu)), pci_names=None) == []
+
+
 def test_a_machines_profile_is_one_that_its_gpu_allows():
     gpus = divided(A100 | {"allowed_mig_profiles": ["3g.40gb"]})
     workers = [machine("gpu-1", gpu=slices("3g.40gb", "1g.10gb", "1g.5gb"))]
@@ -249,6 +266,11 @@ def test_a_gpu_is_not_divided_and_passed_through():
     compute = [machine("c", gpu=slices("1g.10gb"))]
     in_turns = estate(workers[:1], compute, gpus=divided(A100), mode="sequential")
     assert said(mig.divided_or_passed, in_turns) == []
+    nowhere = A100 | {"pci_address": None}
+    assert said(mig.divided_or_passed, estate(workers, gpus=divided(nowhere))) == []
+    whole = machine("c", function("0000:65:00.0"))
+    in_turns = estate(workers, [whole], gpus=divided(A100), mode="sequential")
+    assert len(said(mig.divided_or_passed, in_turns)) == 1
 
 
 @pytest.mark.parametrize(

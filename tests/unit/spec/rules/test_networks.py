@@ -306,3 +306,16 @@ def test_a_range_with_an_end_that_is_no_address_is_told_once(wrong: str) -> None
     changes = {"clusters/hpc/network/dhcp_range": pool}
     assert said(rules.dhcp_range, changes) == []
     assert len(said(rules.malformed_ip, changes)) == 1
+
+
+def test_networks_after_a_malformed_one_are_looked_at() -> None:
+    changes = {
+        "clusters/hpc/network/subnet": "wrong",
+        "clusters/cloud/network/subnet": "192.168.200.0/30",
+    }
+    (found,) = said(rules.subnet_size, changes)
+    assert found.startswith("clusters.cloud.network.subnet: 192.168.200.0/30 holds at most 1 ")
+
+
+def test_a_range_in_a_malformed_subnet_is_not_judged() -> None:
+    assert said(rules.dhcp_range, {"clusters/hpc/network/subnet": "wrong"}) == []

@@ -230,3 +230,9 @@ def test_an_operator_that_is_off_sets_no_labels() -> None:
         "clusters/cloud/workers/1/node_labels": {},
     }
     assert len(said(rules.gpu_node_without_label, changes)) == 1
+
+
+def test_what_stands_under_kubernetes_is_looked_at_too() -> None:
+    kubernetes = "clusters/cloud/kubernetes"
+    (label,) = said(rules.label_syntax, {f"{kubernetes}/node_labels": {"gpu-worker-1": {"-": ""}}})
+    assert label.startswith("clusters.cloud.kubernetes.node_labels.gpu-worker-1.-: '-' is no key")

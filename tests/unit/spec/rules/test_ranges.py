@@ -201,3 +201,13 @@ def test_each_rule_has_an_offence() -> None:
 def test_a_malformed_pool_is_not_compared() -> None:
     changes = {"clusters/cloud/kubernetes/load_balancer/addresses": "some"}
     assert said(rules.overlapping_ranges, changes) == []
+
+
+@pytest.mark.parametrize("nodes", ["control_plane", "workers"])
+def test_nodes_of_either_kind_make_a_cluster_whose_ranges_count(nodes: str) -> None:
+    other = {"control_plane": "workers", "workers": "control_plane"}[nodes]
+    changes: dict[str, Any] = {
+        f"clusters/cloud/{other}": [],
+        "clusters/cloud/kubernetes/networking/pod_cidr": "192.168.100.0/24",
+    }
+    assert len(said(rules.overlapping_ranges, changes)) == 1

@@ -225,3 +225,28 @@ def test_the_ports_of_either_store_are_looked_at() -> None:
 
 def test_services_of_machines_outside_the_cloud_are_not_judged() -> None:
     assert said(rules.unknown_service, {"clusters/hpc/compute_nodes/0/services": ["sshd"]}) == []
+
+
+def test_a_store_outside_may_be_called_as_it_likes() -> None:
+    store = {"type": "s3", "bucket": "b", "endpoint": "minio-service:9000"}
+    assert said(rules.mlflow_store, {"clusters/cloud/mlops/mlflow/artifact_store": store}) == []
+
+
+def test_a_data_source_of_logs_that_are_not_kept_is_told() -> None:
+    source = {"name": "Logs", "type": "Loki", "url": "http://loki:3100"}
+    changes: dict[str, Any] = {
+        "clusters/cloud/monitoring/grafana/datasources/0": source,
+        "clusters/cloud/monitoring/logging": GONE,
+    }
+    (found,) = said(rules.datasource_without_source, changes)
+    assert found.endswith("-> enable monitoring.logging, or remove the data source")
+
+
+@pytest.mark.parametrize("off", [{"enabled": False}, GONE])
+def test_a_database_of_mlflow_that_does_not_run_is_not_judged(off: Any) -> None:
+    changes: dict[str, Any] = {"clusters/cloud/mlops/postgresql": GONE}
+    changes["clusters/cloud/mlops/mlflow" + ("" if off is GONE else "/enabled")] = (
+        GONE if off is GONE else False
+    )
+    for rule in rules.SERVICE_RULES[:2]:
+        assert said(rule, changes) == []

@@ -194,3 +194,12 @@ def test_every_gpu_of_a_worker_counts() -> None:
     }
     (found,) = said(rules.more_replicas_than_gpus, changes)
     assert found.endswith("the workers have 2 -> set max_replicas to at most 2")
+
+
+@pytest.mark.parametrize("plugin", [{"time_slicing": True}, {"mig_strategy": "single"}])
+def test_gpus_that_are_shared_are_not_counted(plugin: dict[str, Any]) -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/kubernetes/gpu_operator/device_plugin": plugin,
+        "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
+    }
+    assert said(rules.more_replicas_than_gpus, changes) == []

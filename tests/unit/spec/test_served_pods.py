@@ -85,6 +85,9 @@ def test_a_number_of_replicas_is_fixed(tmp_path: Path) -> None:
         ),
         ("replicas: {min: 1}", "or a mapping {min: NUMBER, max: NUMBER}, found {'min': 1}"),
         ("replicas: {min: 3, max: 2}", "expected min to max, at most 1000, found 3 to 2"),
+        ("replicas: {min: 1, max: 2, step: 1}", "{min: NUMBER, max: NUMBER}, found {'min': 1"),
+        ("replicas: {min: 1, max: two}", "{min: NUMBER, max: NUMBER}, found {'min': 1"),
+        ("replicas: {min: 1, max: true}", "{min: NUMBER, max: NUMBER}, found {'min': 1"),
         ("replicas: 1001", "expected min to max, at most 1000, found 1001 to 1001"),
         (
             "resources: {requests: {cpu: fast}}",

@@ -126,6 +126,12 @@ def test_a_wrong_file_names_line_key_and_remedy(tmp_path: Path, text: str, words
     assert str(tmp_path / "serving.yaml") in str(refused.value)
 
 
+def test_an_alias_may_have_24_characters(tmp_path: Path) -> None:
+    text = f"models:\n  a: {{endpoint: a, promotion: {{alias: {'a' * 24}}}}}"
+    promotion = read_serving(written(tmp_path, text)).models["a"].promotion
+    assert promotion == AliasPromotion(alias="a" * 24)
+
+
 def test_a_missing_key_is_told_alone(tmp_path: Path) -> None:
     file = written(tmp_path, "models:\n  a: {}")
     with pytest.raises(ServingRefused) as refused:
@@ -168,6 +174,9 @@ def test_promotion_approval_and_signers_are_read(tmp_path: Path) -> None:
         ("approval: {by: [unknown]}", "expected true, or a mapping {by: [NAME, ...]}"),
         ("promotion: [alias]", "{alias: NAME}, found ['alias']"),
         ("approval: [by]", "{by: [NAME, ...]}, found ['by']"),
+        ("promotion: {alias: a, by: b}", "{alias: NAME}, found {'alias': 'a', 'by': 'b'}"),
+        ("approval: {by: [a], or: b}", "{by: [NAME, ...]}, found {'by': ['a'], 'or': 'b'}"),
+        ("signers: [key.pub, 3]", "found 3"),
         ("approval: {by: [' ']}", "expected true, or a mapping {by: [NAME, ...]}"),
         ("approval: {by: [3]}", "expected true, or a mapping {by: [NAME, ...]}, found {'by': [3]}"),
         (f"promotion: {{alias: {'a' * 25}}}", f"found '{'a' * 25}'"),

@@ -433,6 +433,23 @@ def test_how_many_machines_a_group_has(given, count, told_of):
     assert len(result.estate.clusters.hpc.compute_nodes) == count
 
 
+def test_what_is_unknown_among_networks_is_told():
+    text = (
+        "name: e\nclusters: {hpc: {}}\nnetworks:\n  hpc: {subnet: 10.0.0.0/24}\n  other: {a: b}\n"
+    )
+    (found,) = told(text)
+    assert (found[0], found[2]) == ("unknown-key", 5)
+    assert told("name: e\nnetworks:\n") == []
+
+
+@pytest.mark.parametrize("said", ["maybe", "a", ""])
+def test_high_availability_is_on_or_off(said):
+    text = f"name: e\nclusters: {{cloud: {{mlops: {{postgresql: {{ha: '{said}'}}}}}}}}\n"
+    assert [found[3] for found in told(text)] == [
+        "ha: expected `enabled: true` or `enabled: false`"
+    ]
+
+
 def test_name_servers_that_nobody_switched_on_or_off_are_taken():
     dns = {"nameservers": ["8.8.8.8"]}
     found = clusters(hpc={"network": {"subnet": "10.0.0.0/24", "dns": dns}})

@@ -5,6 +5,7 @@ import pytest
 from platform_assets.spec.canonical import canonical
 from platform_assets.spec.findings import Finding, Severity
 from platform_assets.spec.loading.load import MAX_FINDINGS, load
+from platform_assets.spec.loading.reading import MAX_GUESSES
 from platform_assets.spec.loading.wording import FORMS
 from platform_assets.spec.model.base import Declared
 from platform_assets.spec.model.estate import Estate
@@ -318,7 +319,7 @@ def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
         "name: e\nclusters:\n  hpc:\n    slurm_accounting:\n"
         f"      storage_pass: {CANARY}\n      other_password: '${{DB}}'\n"
         f"      path: '${{HOME}}/x'\n      deep: {{token: [{CANARY}]}}\n"
-        "      token: {secret: {env: DB}}\n"
+        "      token: {secret: {file: '${HOME}/x'}}\n"
     )
     result = loaded(text, HOME="/h", DB=CANARY)
     assert canonical(result.estate)["clusters"]["hpc"]["slurm"]["accounting"] == {
@@ -326,7 +327,7 @@ def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
         "other_password": {"secret": {"env": "DB"}},
         "path": "/h/x",
         "deep": {"token": ["(literal, hidden)"]},
-        "token": {"secret": {"env": "DB"}},
+        "token": {"secret": {"file": "/h/x"}},
     }
 
 
@@ -363,3 +364,18 @@ def _patterns(part: type[Declared]):
                 yield from walk(content)
 
     return set(walk(part.model_json_schema()))
+
+
+def test_after_many_unknown_keys_nobody_guesses_what_was_meant():
+    text = "name: e\n" + "".join(f"metadat{number}: 1\n" for number in range(MAX_GUESSES + 1))
+    messages = [finding.message for finding in loaded(text).findings[: MAX_GUESSES + 1]]
+    assert messages[-2:] == [
+        f"metadat{MAX_GUESSES - 1}: unknown, did you mean metadata?",
+        f"metadat{MAX_GUESSES}: unknown",
+    ]
+
+
+def test_a_number_with_a_fraction_keeps_it_in_the_canonical_form():
+    declared = canonical(loaded(machine("gpu_enabled: true").replace(": 8", ": 1.5")).estate)
+    controller = declared["clusters"]["hpc"]["controller"]
+    assert (controller["memory_gb"], controller["disk_gb"]) == (1.5, 50)

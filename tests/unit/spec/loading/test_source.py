@@ -189,6 +189,16 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(text):
     assert (item.line, item.column) == (3, 5)
 
 
+def test_tags_say_what_is_text_and_what_is_nothing():
+    assert tree("a: !!null x\nb: !!str ~\nc: ! '~'\nd: '~'\ne: ~\n").plain() == {
+        "a": None,
+        "b": "~",
+        "c": "~",
+        "d": "~",
+        "e": None,
+    }
+
+
 def test_the_name_of_a_key_may_come_from_an_anchor_and_be_one():
     assert tree("&k a: 1\nb: *k\nc: &v d\n*v : 2\n").plain() == {
         "a": "1",

@@ -241,6 +241,13 @@ def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.ADDRESS_RULES)
 
 
+def test_a_declared_gateway_is_the_host_and_the_first_address_is_free() -> None:
+    changes: dict[str, Any] = {"clusters/cloud/network/gateway": "192.168.200.254"}
+    taken = changes | {"clusters/cloud/workers/0/ip": "192.168.200.254"}
+    assert len(said(rules.reserved_ip, taken)) == 1
+    assert said(rules.reserved_ip, changes | {"clusters/cloud/workers/0/ip": "192.168.200.1"}) == []
+
+
 @pytest.mark.parametrize("length", [31, 32])
 def test_a_network_too_small_for_a_host_has_no_gateway(length: int) -> None:
     changes: dict[str, Any] = {

@@ -227,6 +227,10 @@ def test_the_kinds_that_fit_pass():
     declared = estate([machine("gpu-1", *functions, other)])
     assert said(gpu_models.kind_fits_ids, declared) == []
     assert said(gpu_models.audio_fits_gpu, declared) == []
+    wrong = function("0000:67:00.0", ids="10de:22ba")
+    after = estate([machine("gpu-1", function("0000:64:00.0"), card, other, wrong)])
+    (found,) = said(gpu_models.kind_fits_ids, after)
+    assert found[2].endswith("devices[3].device_id")
 
 
 def test_audio_at_another_slot_is_that_of_another_card():

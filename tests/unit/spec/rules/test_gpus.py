@@ -71,6 +71,9 @@ def test_a_slice_of_a_gpu_that_is_not_listed_is_told():
             "name one of GPU-0, GPU-1, or add it there",
         )
     ]
+    listed = [{"id": "gpu-1", "mig_profile": "1g.10gb"}, {"mig_profile": "1g.10gb"}]
+    declared = estate([machine("gpu-1", gpu={"devices": listed})], gpus={"devices": [A100, RTX]})
+    assert said(gpus.declared_gpus, declared) == []
 
 
 def test_more_gpus_listed_than_the_host_has_are_told():

@@ -189,6 +189,13 @@ def test_more_slices_than_the_gpus_have_are_told():
     assert said(mig.enough_slices, estate(**BOTH, gpus=fewer)) == []
 
 
+def test_slices_beside_whole_gpus_alone_are_left_to_the_strategy():
+    given = divided(A100 | {"mig_capable": False}, strategy="whole", mig_slices={"cloud": 1})
+    assert said(mig.enough_slices, estate([machine("a")], gpus=given)) == []
+    hybrid = given | {"strategy": "hybrid"}
+    assert len(said(mig.enough_slices, estate([machine("a")], gpus=hybrid))) == 1
+
+
 def test_allowed_profiles_limit_the_slices():
     large = A100 | {"allowed_mig_profiles": ["3g.40gb"]}
     gpus = divided(large, mig_slices={"cloud": 3})

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from platform_assets.spec.model.machines import Machine
 from platform_assets.spec.rules import nodes as rules
 from platform_assets.spec.rules.grounds import Rule
 from tests.unit.spec.rules.sound import machine, said
@@ -236,3 +237,28 @@ def test_what_stands_under_kubernetes_is_looked_at_too() -> None:
     kubernetes = "clusters/cloud/kubernetes"
     (label,) = said(rules.label_syntax, {f"{kubernetes}/node_labels": {"gpu-worker-1": {"-": ""}}})
     assert label.startswith("clusters.cloud.kubernetes.node_labels.gpu-worker-1.-: '-' is no key")
+
+
+def test_labels_of_a_machine_that_nobody_declares_contradict_none() -> None:
+    labels = {"clusters/cloud/kubernetes/node_labels": {"nobody": {"a": "b"}}}
+    assert said(rules.label_contradicted, labels) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "has"),
+    [
+        ({"worker_type": "gpu"}, True),
+        ({"gpu_enabled": True}, True),
+        ({"gpu": {"devices": [{"mig_profile": "1g.5gb"}]}}, True),
+        ({"gpu": {"enabled": False, "devices": [{"mig_profile": "1g.5gb"}]}}, False),
+        ({"pcie_passthrough": {"devices": [{"pci_address": "0000:17:00.0"}]}}, True),
+        (
+            {"pcie_passthrough": {"enabled": False, "devices": [{"pci_address": "0000:17:00.0"}]}},
+            False,
+        ),
+        ({"pcie_passthrough": {"devices": []}}, False),
+        ({}, False),
+    ],
+)
+def test_what_says_that_a_machine_has_a_gpu(declared: dict[str, Any], has: bool) -> None:
+    assert Machine.model_validate(machine("a", "192.168.200.9", **declared)).has_gpu is has

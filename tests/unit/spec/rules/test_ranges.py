@@ -198,6 +198,25 @@ def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.RANGE_RULES)
 
 
+def test_a_load_balancer_beside_a_network_without_dhcp() -> None:
+    changes = {"clusters/cloud/network/dhcp_range": GONE}
+    assert said(rules.load_balancer_addresses, changes) == []
+
+
+@pytest.mark.parametrize(("cni", "length"), [("calico", 26), ("flannel", 24)])
+def test_a_range_of_one_block_is_for_one_node(cni: str, length: int) -> None:
+    networking = "clusters/cloud/kubernetes/networking"
+    changes: dict[str, Any] = {
+        f"{networking}/cni": cni,
+        f"{networking}/pod_cidr": f"10.244.0.0/{length}",
+    }
+    (found,) = said(rules.pod_range_size, changes)
+    assert f"has 1 blocks of a /{length}, one per node; 3 nodes" in found
+    changes[f"{networking}/pod_cidr"] = f"10.244.0.0/{length + 1}"
+    (found,) = said(rules.pod_range_size, changes)
+    assert f"has 0 blocks of a /{length}, one per node; 3 nodes" in found
+
+
 def test_a_malformed_pool_is_not_compared() -> None:
     changes = {"clusters/cloud/kubernetes/load_balancer/addresses": "some"}
     assert said(rules.overlapping_ranges, changes) == []

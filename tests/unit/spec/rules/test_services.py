@@ -242,6 +242,25 @@ def test_a_data_source_of_logs_that_are_not_kept_is_told() -> None:
     assert found.endswith("-> enable monitoring.logging, or remove the data source")
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("wrong", 1),
+        ("wrong.mlops", 1),
+        ("wrong.mlops.svc", 1),
+        ("wrong.mlops.svc.cluster.local", 1),
+        ("wrong.elsewhere.svc", 0),
+        ("db.example.org", 0),
+        ("postgresql.mlops.svc.cluster.local", 0),
+    ],
+)
+def test_which_host_of_a_database_is_a_service_of_ours(host: str, told: int) -> None:
+    assert (
+        len(said(rules.mlflow_database, {"clusters/cloud/mlops/mlflow/database/host": host}))
+        == told
+    )
+
+
 @pytest.mark.parametrize("off", [{"enabled": False}, GONE])
 def test_a_database_of_mlflow_that_does_not_run_is_not_judged(off: Any) -> None:
     changes: dict[str, Any] = {"clusters/cloud/mlops/postgresql": GONE}

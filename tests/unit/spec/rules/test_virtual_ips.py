@@ -149,3 +149,8 @@ def test_without_load_balancer_metallb_is_not_named() -> None:
         "clusters/cloud/kubernetes/virtual_ip": "192.168.200.5",
     }
     assert said(rules.api_address_by_metallb, changes) == []
+
+
+def test_a_service_behind_a_load_balancer_gets_its_address() -> None:
+    changes = {"clusters/cloud/mlops/minio/service/type": "LoadBalancer"}
+    assert said(rules.service_without_load_balancer, changes) == []

@@ -434,9 +434,7 @@ def test_how_many_machines_a_group_has(given, count, told_of):
 
 
 def test_what_is_unknown_among_networks_is_told():
-    text = (
-        "name: e\nclusters: {hpc: {}}\nnetworks:\n  hpc: {subnet: 10.0.0.0/24}\n  other: {a: b}\n"
-    )
+    text = "name: e\nclusters: {hpc: {}}\nnetworks:\n  hpc: {subnet: 10.0.0.0/24}\n  other: {}\n"
     (found,) = told(text)
     assert (found[0], found[2]) == ("unknown-key", 5)
     assert told("name: e\nnetworks:\n") == []

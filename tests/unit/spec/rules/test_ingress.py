@@ -99,10 +99,6 @@ def test_each_rule_has_an_offence() -> None:
 
 @pytest.mark.parametrize("service", ["mlops/mlflow", "monitoring/grafana"])
 def test_the_ingress_of_a_service_that_is_off_is_not_looked_at(service: str) -> None:
-    off = {
-        f"clusters/cloud/{service}": {
-            "enabled": False,
-            "ingress": {"enabled": True, "host": "x.local"},
-        }
-    }
+    ingress = {"enabled": True, "host": "x.local"}
+    off = {f"clusters/cloud/{service}": {"enabled": False, "ingress": ingress}}
     assert said(rules.mdns_host, off) == []

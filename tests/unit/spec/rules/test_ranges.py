@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import ranges as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import said
+from tests.unit.spec.rules.sound import GONE, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (

@@ -255,10 +255,8 @@ def test_a_data_source_of_logs_that_are_not_kept_is_told() -> None:
     ],
 )
 def test_which_host_of_a_database_is_a_service_of_ours(host: str, told: int) -> None:
-    assert (
-        len(said(rules.mlflow_database, {"clusters/cloud/mlops/mlflow/database/host": host}))
-        == told
-    )
+    changes = {"clusters/cloud/mlops/mlflow/database/host": host}
+    assert len(said(rules.mlflow_database, changes)) == told
 
 
 @pytest.mark.parametrize("off", [{"enabled": False}, GONE])

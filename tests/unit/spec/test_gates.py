@@ -100,3 +100,8 @@ def test_less_of_an_error_is_better_and_more_of_all_else() -> None:
     assert {name for name, more in METRICS.items() if not more} == {
         name for name in METRICS if name.endswith("_error")
     }
+
+
+def test_the_bounds_of_a_load_gate_are_those_that_are_declared() -> None:
+    assert LoadGate(p50_ms=1, p95_ms=2, p99_ms=3).bounds() == {50: 1, 95: 2, 99: 3}
+    assert LoadGate(p95_ms=2).bounds() == {95: 2}

@@ -208,6 +208,11 @@ def test_a_finding_gets_the_place_of_what_it_is_about_or_stands_in(path, place):
     assert located.path == path
 
 
+def test_a_finding_that_has_its_place_keeps_it():
+    finding = Finding("r", Severity.NOTE, ("clusters",), "m", "r", "e.yaml", 99, 7)
+    assert loaded(machine("")).located([finding]) == [finding]
+
+
 def test_a_key_with_another_name_in_the_model_is_found():
     text = "name: e\nclusters:\n  cloud:\n    mlops: {minio: {storage:\n      {class: fast}}}\n"
     path = ("clusters", "cloud", "mlops", "minio", "storage", "storage_class")

@@ -4,7 +4,7 @@ import pytest
 
 from platform_assets.spec.gpu_names import may_be, says_a_model
 from platform_assets.spec.pci_names import PciNames
-from platform_assets.spec.rules import gpu_models
+from platform_assets.spec.rules import gpu_models, iommu
 from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
 
 DEVICE = "clusters.cloud.workers[0].pcie_passthrough.devices[0].device_id"
@@ -231,6 +231,21 @@ def test_the_kinds_that_fit_pass():
     after = estate([machine("gpu-1", function("0000:64:00.0"), card, other, wrong)])
     (found,) = said(gpu_models.kind_fits_ids, after)
     assert found[2].endswith("devices[3].device_id")
+
+
+def test_the_description_of_an_audio_function_is_not_compared():
+    card = function("0000:65:00.0", ids="10de:2684")
+    sound = function("0000:65:00.1", "audio", ids="10de:22ba", description="GeForce RTX 4090")
+    assert said(gpu_models.label_fits_ids, labelled("rtx-4090", card, sound)) == []
+
+
+@pytest.mark.parametrize("kind", ["audio", "Audio"])
+def test_audio_is_audio_however_it_is_written(kind):
+    card = function("0000:65:00.0", ids="10de:2684")
+    wrong = function("0000:65:00.1", kind, ids="10de:22bd")
+    declared = estate([machine("gpu-1", card, wrong)])
+    assert len(said(gpu_models.audio_fits_gpu, declared)) == 1
+    assert said(iommu.audio_with_its_gpu, declared) == []
 
 
 def test_audio_at_another_slot_is_that_of_another_card():

@@ -301,3 +301,8 @@ def test_what_is_passed_through_counts_beside_machines_that_want_more():
         "cloud has 1 whole GPUs passed through and 1 more machines that want GPUs, but its share "
         "is 1 whole GPUs and 0 slices"
     )
+
+
+def test_a_machine_that_names_a_whole_gpu_agrees_with_the_strategy():
+    named = machine("gpu-1", gpu={"devices": [{"id": "GPU-0"}]})
+    assert said(gpus.fitting_strategy, estate([named], gpus={"strategy": "whole"})) == []

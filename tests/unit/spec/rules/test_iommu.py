@@ -143,6 +143,11 @@ def test_audio_of_a_t4_is_told():
     ]
 
 
+def test_a_card_after_another_device_is_looked_at():
+    nic = function("0000:66:00.0", "network")
+    assert len(said(iommu.audio_with_its_gpu, estate([machine("gpu-1", nic, CARD)]))) == 1
+
+
 def test_audio_of_another_card_does_not_count():
     other = function("0000:ca:00.1", "audio", ids="10de:1aef")
     (found,) = said(iommu.audio_with_its_gpu, estate([machine("gpu-1", CARD, other)]))

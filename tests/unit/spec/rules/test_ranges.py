@@ -217,6 +217,14 @@ def test_a_range_of_one_block_is_for_one_node(cni: str, length: int) -> None:
     assert f"has 0 blocks of a /{length}, one per node; 3 nodes" in found
 
 
+def test_as_many_blocks_as_nodes_are_enough() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/workers/1": GONE,
+        "clusters/cloud/kubernetes/networking/pod_cidr": "10.244.0.0/25",
+    }
+    assert said(rules.pod_range_size, changes) == []
+
+
 def test_a_malformed_pool_is_not_compared() -> None:
     changes = {"clusters/cloud/kubernetes/load_balancer/addresses": "some"}
     assert said(rules.overlapping_ranges, changes) == []

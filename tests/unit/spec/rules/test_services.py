@@ -267,3 +267,9 @@ def test_a_database_of_mlflow_that_does_not_run_is_not_judged(off: Any) -> None:
     )
     for rule in rules.SERVICE_RULES[:2]:
         assert said(rule, changes) == []
+
+
+@pytest.mark.parametrize(("port", "told"), [(8999, 1), (9000, 0), (9001, 1)])
+def test_the_port_is_that_of_the_service(port: int, told: int) -> None:
+    changes = {"clusters/cloud/mlops/mlflow/artifact_store/endpoint": f"minio:{port}"}
+    assert len(said(rules.mlflow_store, changes)) == told

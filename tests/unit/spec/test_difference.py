@@ -31,6 +31,7 @@ def test_machines_are_matched_by_name() -> None:
     assert changed == Difference((*path, "b", "cpu_cores"), 4, 8)
     assert (new.path, new.old) == ((*path, "c"), None)
     assert new.new["memory_gb"] == 8  # type: ignore[index]
+    assert None not in new.new.values()  # type: ignore[attr-defined]
 
 
 @given(st.permutations(["a", "b", "c", "d"]))
@@ -88,6 +89,11 @@ def test_a_difference_has_the_key_of_the_file_and_addresses_are_compared_in_one_
     card = ", pcie_passthrough: {{devices: [{{pci_address: '0000:{}:00.0'}}]}}"
     upper, lower = (workers(worker("a", card.format(bus))) for bus in ("CA", "ca"))
     assert differences(upper, lower) == []
+
+
+def test_sizes_are_compared_to_the_fraction() -> None:
+    before, after = estate("host: {memory_gb: 1.25}"), estate("host: {memory_gb: 1.5}")
+    assert differences(before, after) == [Difference(("host", "memory_gb"), 1.25, 1.5)]
 
 
 def test_the_order_of_name_servers_matters() -> None:

@@ -126,10 +126,11 @@ def test_a_wrong_file_names_line_key_and_remedy(tmp_path: Path, text: str, words
     assert str(tmp_path / "serving.yaml") in str(refused.value)
 
 
-def test_an_alias_may_have_24_characters(tmp_path: Path) -> None:
-    text = f"models:\n  a: {{endpoint: a, promotion: {{alias: {'a' * 24}}}}}"
+@pytest.mark.parametrize("alias", ["a" * 24, "production", "later", "live", "v7-a"])
+def test_an_alias_that_nobody_else_sets_is_taken(tmp_path: Path, alias: str) -> None:
+    text = f"models:\n  a: {{endpoint: a, promotion: {{alias: {alias}}}}}"
     promotion = read_serving(written(tmp_path, text)).models["a"].promotion
-    assert promotion == AliasPromotion(alias="a" * 24)
+    assert promotion == AliasPromotion(alias=alias)
 
 
 def test_a_missing_key_is_told_alone(tmp_path: Path) -> None:
@@ -177,6 +178,7 @@ def test_promotion_approval_and_signers_are_read(tmp_path: Path) -> None:
         ("promotion: {alias: a, by: b}", "{alias: NAME}, found {'alias': 'a', 'by': 'b'}"),
         ("approval: {by: [a], or: b}", "{by: [NAME, ...]}, found {'by': ['a'], 'or': 'b'}"),
         ("signers: [key.pub, 3]", "found 3"),
+        ("approval: {by: [ada, unknown]}", "expected true, or a mapping {by: [NAME, ...]}"),
         ("approval: {by: [' ']}", "expected true, or a mapping {by: [NAME, ...]}"),
         ("approval: {by: [3]}", "expected true, or a mapping {by: [NAME, ...]}, found {'by': [3]}"),
         (f"promotion: {{alias: {'a' * 25}}}", f"found '{'a' * 25}'"),

@@ -2,10 +2,10 @@
 
 import pytest
 
-from platform_assets.spec.gpu_names import may_be, says_a_model
+from platform_assets.spec.gpu_names import devices_called, may_be, says_a_model
 from platform_assets.spec.pci_names import PciNames
 from platform_assets.spec.rules import gpu_models, iommu
-from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
+from tests.unit.spec.rules.gpu_estates import NAMES, estate, function, machine, on_host, said
 
 DEVICE = "clusters.cloud.workers[0].pcie_passthrough.devices[0].device_id"
 
@@ -169,6 +169,11 @@ def test_what_a_text_may_mean(text, listed, may):
 )
 def test_a_model_has_a_number_of_three_digits_or_a_letter(text, says):
     assert says_a_model(text) is says
+
+
+def test_a_text_that_names_no_model_means_no_device():
+    assert devices_called("inference", "10de", NAMES) == ()
+    assert devices_called("t4", "10de", NAMES) == (("1eb8", "TU104GL [Tesla T4]"),)
 
 
 def test_ids_outside_the_list_are_a_note():

@@ -306,3 +306,10 @@ def test_what_is_passed_through_counts_beside_machines_that_want_more():
 def test_a_machine_that_names_a_whole_gpu_agrees_with_the_strategy():
     named = machine("gpu-1", gpu={"devices": [{"id": "GPU-0"}]})
     assert said(gpus.fitting_strategy, estate([named], gpus={"strategy": "whole"})) == []
+
+
+def test_slices_count_for_generic_resources():
+    two = {"devices": [{"mig_profile": "1g.10gb"}, {"mig_profile": "1g.10gb"}]}
+    declared = estate(compute=[machine("c", gres={"gpu": {"count": 3}}, gpu=two)])
+    (found,) = said(gpus.counted_gres, declared)
+    assert found[3] == "SLURM is told of 3 GPUs on hpc/c, which has 2"

@@ -143,6 +143,22 @@ def test_profiles_of_a_gpu_that_cannot_be_divided_are_told_once():
     assert len(said(mig.divisible_gpus, estate(gpus=divided(gpu)))) == 1
 
 
+def test_a_slice_of_any_gpu_is_not_judged():
+    declared = estate([machine("gpu-1", gpu=slices("9g.9gb", of=None))], gpus=divided(A100))
+    for rule in (mig.divisible_gpus, mig.known_profiles, mig.divided_or_passed):
+        assert said(rule, declared) == []
+
+
+def test_gpus_without_an_address_can_be_divided():
+    nowhere = A100 | {"pci_address": None}
+    fits = divided(nowhere, mig_slices={"cloud": 7})
+    assert said(mig.enough_slices, estate([machine("a")], gpus=fits)) == []
+    (found,) = said(
+        mig.enough_slices, estate([machine("a")], gpus=fits | {"mig_slices": {"cloud": 8}})
+    )
+    assert found[3].startswith("cloud get 8 MIG slices, but there are at most 7: ")
+
+
 def test_without_the_list_of_ids_no_gpu_is_refused():
     gpu = A100 | {"model": "NVIDIA RTX A6000"}
     assert said(mig.divisible_gpus, estate(gpus=divided(gpu)), pci_names=None) == []

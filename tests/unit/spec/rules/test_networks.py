@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import networks as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import said
+from tests.unit.spec.rules.sound import GROUNDS, estate, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -319,3 +319,9 @@ def test_networks_after_a_malformed_one_are_looked_at() -> None:
 
 def test_a_range_in_a_malformed_subnet_is_not_judged() -> None:
     assert said(rules.dhcp_range, {"clusters/hpc/network/subnet": "wrong"}) == []
+
+
+def test_a_malformed_subnet_is_told_by_one_rule_alone() -> None:
+    changes = {"clusters/hpc/network/subnet": "wrong"}
+    told = [rule.__name__ for rule in rules.NETWORK_RULES if list(rule(estate(changes), GROUNDS))]
+    assert told == ["malformed_subnet"]

@@ -262,3 +262,9 @@ def test_labels_of_a_machine_that_nobody_declares_contradict_none() -> None:
 )
 def test_what_says_that_a_machine_has_a_gpu(declared: dict[str, Any], has: bool) -> None:
     assert Machine.model_validate(machine("a", "192.168.200.9", **declared)).has_gpu is has
+
+
+@pytest.mark.parametrize("effect", ["NOSCHEDULE", "no-schedule"])
+def test_an_effect_that_is_nearly_one_is_recognised(effect: str) -> None:
+    (found,) = said(rules.taint_syntax, {"clusters/cloud/workers/1/node_taints": [f"a:{effect}"]})
+    assert "did you mean NoSchedule?" in found

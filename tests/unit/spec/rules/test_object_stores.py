@@ -139,3 +139,8 @@ def test_each_rule_has_an_offence() -> None:
 )
 def test_how_long_the_name_of_a_bucket_may_be(length: int, sound: bool) -> None:
     assert (rules.wrong_bucket_name("b" * length) is None) is sound
+
+
+def test_buckets_of_a_store_that_is_off_are_not_looked_at() -> None:
+    off = {"enabled": False, "buckets": [{"name": "My_Models"}]}
+    assert said(rules.bucket_name, {"clusters/cloud/mlops/minio": off}) == []

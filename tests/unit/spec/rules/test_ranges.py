@@ -225,6 +225,12 @@ def test_as_many_blocks_as_nodes_are_enough() -> None:
     assert said(rules.pod_range_size, changes) == []
 
 
+@pytest.mark.parametrize("key", ["hpc/network/subnet", "cloud/kubernetes/networking/pod_cidr"])
+def test_a_malformed_range_is_not_compared(key: str) -> None:
+    for rule in rules.RANGE_RULES:
+        assert said(rule, {f"clusters/{key}": "wrong"}) == []
+
+
 def test_a_malformed_pool_is_not_compared() -> None:
     changes = {"clusters/cloud/kubernetes/load_balancer/addresses": "some"}
     assert said(rules.overlapping_ranges, changes) == []

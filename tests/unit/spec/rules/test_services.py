@@ -273,3 +273,8 @@ def test_a_database_of_mlflow_that_does_not_run_is_not_judged(off: Any) -> None:
 def test_the_port_is_that_of_the_service(port: int, told: int) -> None:
     changes = {"clusters/cloud/mlops/mlflow/artifact_store/endpoint": f"minio:{port}"}
     assert len(said(rules.mlflow_store, changes)) == told
+
+
+def test_a_database_that_is_off_answers_nobody() -> None:
+    (found,) = said(rules.mlflow_database, {"clusters/cloud/mlops/postgresql/enabled": False})
+    assert "clusters.cloud.mlops.postgresql is not declared or not enabled" in found

@@ -203,3 +203,16 @@ def test_gpus_that_are_shared_are_not_counted(plugin: dict[str, Any]) -> None:
         "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
     }
     assert said(rules.more_replicas_than_gpus, changes) == []
+
+
+def test_a_pod_has_room_where_a_worker_has_its_gpus_or_gpus_are_shared() -> None:
+    resources = {"requests": {"nvidia.com/gpu": "2"}, "limits": {"nvidia.com/gpu": "2"}}
+    path = "clusters/cloud/mlops/serving/kserve/inference_services/default_resources"
+    changes: dict[str, Any] = {path: resources}
+    (found,) = said(rules.pod_larger_than_nodes, changes)
+    assert "no worker can carry a pod that asks for nvidia.com/gpu 2" in found
+    second = {"pci_address": "0000:66:00.0"}
+    two = {"clusters/cloud/workers/1/pcie_passthrough/devices/1": second}
+    assert said(rules.pod_larger_than_nodes, changes | two) == []
+    shared = {"clusters/cloud/kubernetes/gpu_operator/device_plugin/time_slicing": True}
+    assert said(rules.pod_larger_than_nodes, changes | shared) == []

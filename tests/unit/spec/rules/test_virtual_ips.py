@@ -154,3 +154,11 @@ def test_without_load_balancer_metallb_is_not_named() -> None:
 def test_a_service_behind_a_load_balancer_gets_its_address() -> None:
     changes = {"clusters/cloud/mlops/minio/service/type": "LoadBalancer"}
     assert said(rules.service_without_load_balancer, changes) == []
+
+
+def test_a_service_that_is_off_needs_no_address() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/kubernetes/load_balancer": GONE,
+        "clusters/cloud/mlops/minio": {"enabled": False, "service": {"type": "LoadBalancer"}},
+    }
+    assert said(rules.service_without_load_balancer, changes) == []

@@ -121,7 +121,7 @@ def _domain(
         if forbidden or has_ended(found, table, today):
             continue
         stays = candidate == kept or (series is not None and series.overlaps(found.number))
-        choices.append(_Choice(0 if candidate == kept else rank + (0 if stays else _CHANGE), found))
+        choices.append(_Choice(rank + (0 if stays else _CHANGE), found))
     choices.sort(key=lambda choice: choice.cost)
     if name == "kubespray":  # left out, its newest version would be meant, and was not weighed
         return tuple(choices)

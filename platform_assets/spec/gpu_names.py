@@ -62,7 +62,7 @@ def _tells(token: str) -> bool:
         return True
     if _FORM.fullmatch(token) or not any(letter.isdigit() for letter in token):
         return False
-    return len(token) >= 3 if token.isdigit() else len(token) >= 2
+    return not token.isdigit() or len(token) >= 3
 
 
 def says_a_model(text: str) -> bool:

@@ -24,7 +24,7 @@ class Keep(BaseModel):
         if not isinstance(value, list | tuple):
             return value
         for one in value:
-            if isinstance(one, bool) or not str(one).isdecimal():
+            if not str(one).isdecimal():
                 message = f"expected numbers of versions, found {one!r}"
                 raise ValueError(message)
         return tuple(str(one) for one in value)

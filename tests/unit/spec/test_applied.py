@@ -36,3 +36,19 @@ def test_a_broken_applied_estate_says_what_to_do(tmp_path):
     (tmp_path / "estate.yaml").write_text("name: [")
     with pytest.raises(NotApplied, match="run `ai-how up` again"):
         read_applied(tmp_path)
+
+
+def test_a_digest_of_parts_tells_them_and_nothing_else(tmp_path):
+    one = applied(tmp_path)
+    other = one.model_copy(update={"declared": one.declared | {"description": "another"}})
+    assert one.part_digest() != other.part_digest()
+    assert one.part_digest(("description",)) != other.part_digest(("description",))
+    assert one.part_digest(("metadata",)) == other.part_digest(("metadata",))
+    assert one.part_digest(("metadata",)) != one.part_digest(("metadata",), ("description",))
+
+
+def test_a_part_that_is_not_there_is_nothing(tmp_path):
+    one = applied(tmp_path)
+    absent = one.part_digest(("nothing",))
+    assert one.part_digest(("metadata", "name", "below")) == absent
+    assert one.part_digest(("metadata",)) != absent

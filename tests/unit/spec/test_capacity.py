@@ -197,3 +197,13 @@ def test_what_nobody_wants_fits_on_any_host():
     }
     assert plan.fits is None
     assert capacity_plan(estate(), None).fits is True
+
+
+def test_a_plan_fits_where_everything_is_known_and_enough() -> None:
+    host = {"cpu_cores": 64, "memory_gb": 256, "disk_gb": 4000, "gpus": 0}
+    plan = capacity_plan(estate([machine("w")], host=host), None)
+    assert [scope.fits for scope in plan.scopes] == [True]
+    assert plan.fits is True
+    plan = capacity_plan(estate([machine("w")], host=host | {"cpu_cores": 5}), None)
+    assert [scope.fits for scope in plan.scopes] == [False]
+    assert plan.fits is False

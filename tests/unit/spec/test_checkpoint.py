@@ -125,3 +125,10 @@ def test_the_published_schema_takes_what_we_take() -> None:
     jsonschema.validate(MARKER | {"training": FULL_TRAINING}, published_schema())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(MARKER | {"surprise": 1}, published_schema())
+
+
+def test_only_what_serves_is_served() -> None:
+    other = FILE | {"path": "optimizer.pt", "serving": False}
+    marker = _parse(MARKER | {"files": [FILE, other]})
+    assert [file.path for file in marker.files] == ["MLmodel", "optimizer.pt"]
+    assert [file.path for file in marker.serving_files] == ["MLmodel"]

@@ -326,6 +326,8 @@ def test_without_kubespray_the_newest_is_meant_and_said() -> None:
     assert only("versions-contradict", found).message.startswith(
         "Kubespray 2.31.0 works with Kubernetes 1.33.0 - 1.33.11,"
     )
+    several = check(kubernetes="1.35.4", containerd="2.2.3", mlflow="3.17.2")
+    assert only("kubespray-unnamed", several).path == ("versions", "kubernetes")
     assert none("kubespray-unnamed", check(kubernetes="1.35.4", kubespray="2.31.0"))
     assert none("kubespray-unnamed", check(mlflow="3.17.2"))
 
@@ -338,3 +340,16 @@ def test_near_is_the_same_series_then_newer_then_older() -> None:
     near = nearest_first("kubernetes", "1.33.6", TABLE)
     assert near[:6] == ["1.33.13", "1.33.11", "1.33.7", "1.33.5", "1.34.11", "1.34.7"]
     assert nearest_first("os", "debian 12", TABLE)[:3] == ["debian 12", "debian 13", "debian 11"]
+
+
+def test_only_a_version_after_all_others_is_newer() -> None:
+    newer = " (it is newer than all of them)"
+    assert newer in only("version-unknown", check(mlflow="99.0.0")).message
+    for between in ("3.16.9", "1.0.0"):
+        assert newer not in only("version-unknown", check(mlflow=between)).message
+
+
+def test_a_project_ends_when_its_day_is_over() -> None:
+    release = "RELEASE.2025-10-15T17-29-55Z"
+    assert none("end-of-life", check(date(2026, 4, 25), minio=release))
+    assert only("end-of-life", check(date(2026, 4, 26), minio=release)).path[-1] == "minio"

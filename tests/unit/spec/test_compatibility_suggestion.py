@@ -115,6 +115,12 @@ def test_ended_projects_are_replaced_or_left_out() -> None:
     }
 
 
+def test_what_takes_the_place_of_an_ended_project_is_kept_where_it_is_named() -> None:
+    found = proposed(minio="RELEASE.2025-10-15T17-29-55Z", seaweedfs="4.39")
+    kept = proposed(seaweedfs="4.39")
+    assert found.versions == kept.versions
+
+
 def test_what_is_no_version_becomes_the_recommended_one() -> None:
     found = proposed(kserve="0.11.x")
     assert found.versions == {"kserve": "0.20.0"}
@@ -130,3 +136,15 @@ def test_where_nothing_is_maintained_the_component_is_left_out() -> None:
         "os": "debian 13 reached its end of life on 2028-08-09; left out: no version that works",
         "knative": "1.23.0 reached its end of life on 2027-02-02; left out: no version that works",
     }
+
+
+def test_a_project_that_has_not_ended_yet_is_kept() -> None:
+    for release in ("RELEASE.2025-09-07T16-13-09Z", "RELEASE.2025-10-15T17-29-55Z"):
+        assert proposed(date(2026, 1, 1), minio=release) == Suggestion({"minio": release}, {})
+    left_out = proposed(date(2026, 1, 1), ingress_nginx="1.15.1", kubernetes="1.28.1")
+    assert "left out: use the Gateway API" not in str(left_out.reasons)
+
+
+def test_releases_that_only_a_range_names_are_known() -> None:
+    assert {"1.28.12", "1.35.4"} <= set(TABLE.releases["kubernetes"])
+    assert "1.6.28" in TABLE.releases["containerd"]

@@ -31,6 +31,7 @@ def test_machines_are_matched_by_name() -> None:
     assert changed == Difference((*path, "b", "cpu_cores"), 4, 8)
     assert (new.path, new.old) == ((*path, "c"), None)
     assert new.new["memory_gb"] == 8  # type: ignore[index]
+    assert None not in new.new.values()  # type: ignore[attr-defined]
 
 
 @given(st.permutations(["a", "b", "c", "d"]))
@@ -77,6 +78,22 @@ def test_what_is_switched_on_by_being_there_is_a_difference() -> None:
     after = estate("clusters: {cloud: {mlops: {mlflow: {}}}}")
     [found] = differences(before, after)
     assert (found.path[-1], found.old) == ("mlflow", None)
+    [found] = differences(after, before)
+    assert (found.path[-1], found.new) == ("mlflow", None)
+
+
+def test_a_difference_has_the_key_of_the_file_and_addresses_are_compared_in_one_form() -> None:
+    storage = "clusters: {{cloud: {{mlops: {{minio: {{storage: {{class: {}}}}}}}}}}}"
+    [found] = differences(estate(storage.format("a")), estate(storage.format("b")))
+    assert found.path[-2:] == ("storage", "class")
+    card = ", pcie_passthrough: {{devices: [{{pci_address: '0000:{}:00.0'}}]}}"
+    upper, lower = (workers(worker("a", card.format(bus))) for bus in ("CA", "ca"))
+    assert differences(upper, lower) == []
+
+
+def test_sizes_are_compared_to_the_fraction() -> None:
+    before, after = estate("host: {memory_gb: 1.25}"), estate("host: {memory_gb: 1.5}")
+    assert differences(before, after) == [Difference(("host", "memory_gb"), 1.25, 1.5)]
 
 
 def test_the_order_of_name_servers_matters() -> None:
@@ -95,3 +112,10 @@ def test_secrets_among_free_settings_are_hidden() -> None:
     token, items = differences(before, after)
     assert (token.old, token.new) == ("(literal, hidden)", "(another literal, hidden)")
     assert (items.old, items.new) == ([{"a": "1"}], [{"a": "2"}])
+
+
+def test_items_of_which_one_has_no_name_are_compared_as_they_stand() -> None:
+    devices = "clusters: {{hpc: {{slurm: {{accounting: {{of: [{{name: a}}, {}]}}}}}}}}"
+    before, after = estate(devices.format("{b: 1}")), estate(devices.format("{b: 2}"))
+    [found] = differences(before, after)
+    assert (found.path[-1], found.old) == ("of", [{"name": "a"}, {"b": "1"}])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.spec.gates import EvaluationGate, Gates, LoadGate
+from platform_assets.spec.gates import METRICS, EvaluationGate, Gates, LoadGate
 from platform_assets.spec.serving import ServingRefused, read_serving
 
 ROOT = Path(__file__).parents[3]
@@ -70,6 +70,7 @@ def test_our_own_file_gates_digits_with_rows_that_are_there() -> None:
             ":6: models.a.gates.load.rate: unknown key; expected requests, max_error_rate, p50_ms",
         ),
         ("      timeout_s: 0", ":5: models.a.gates.timeout_s: Input should be greater than 0"),
+        ("      timeout_s: 61", "timeout_s: Input should be less than or equal to 60, found 61"),
         ("      smoke: {}", ":5: models.a.gates.smoke.file: Field required"),
         ("      smoke: {file: ../x.csv}", "expected a file relative to the serving file's folder"),
         ("      smoke: {file: /x.csv}", "found '/x.csv'"),
@@ -93,3 +94,14 @@ def test_a_wrong_gate_names_line_key_and_remedy(tmp_path: Path, text: str, words
         read_serving(written(tmp_path, HEAD + text))
     assert words in str(refused.value)
     assert str(tmp_path / "serving.yaml") in str(refused.value)
+
+
+def test_less_of_an_error_is_better_and_more_of_all_else() -> None:
+    assert {name for name, more in METRICS.items() if not more} == {
+        name for name in METRICS if name.endswith("_error")
+    }
+
+
+def test_the_bounds_of_a_load_gate_are_those_that_are_declared() -> None:
+    assert LoadGate(p50_ms=1, p95_ms=2, p99_ms=3).bounds() == {50: 1, 95: 2, 99: 3}
+    assert LoadGate(p95_ms=2).bounds() == {95: 2}

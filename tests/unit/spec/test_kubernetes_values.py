@@ -68,6 +68,7 @@ def test_names_end_where_kubernetes_ends_them() -> None:
     assert wrong_label_name("a.b") is not None
     assert wrong_service_name("a1") is None
     assert wrong_service_name("1a") is not None
+    assert wrong_service_name("a" * 63) is None
     assert wrong_service_name("a" * 64) is not None
     assert wrong_subdomain("1a.b-c") is None
     assert wrong_subdomain("a..b") is not None

@@ -39,13 +39,15 @@ def test_each_literal_secret_gets_a_variable_of_its_own() -> None:
     text = f"""\
 metadata: {{name: x}}
 clusters:
-  hpc: {{slurm: {{accounting: {{'1': {{db: {{password: a}}}}, db: {{1: {{password: b}}}}}}}}}}
+  hpc: {{slurm: {{accounting: {{'1': {{db: {{password: a}}}}, db: {{1: {{password: b}}}},
+    storage-pass: c}}}}}}
   cloud: {{mlops: {{mlflow: {password}, postgresql: {password}}}}}
 """
     made = migrated(loaded(text.encode()))
     assert {name: path[-3:] for name, path in made.variables.items()} == {
         "CLUSTERS_HPC_SLURM_ACCOUNTING_1_DB_PASSWORD": ("1", "db", "password"),
         "DB_1_PASSWORD": ("db", "1", "password"),
+        "SLURM_ACCOUNTING_STORAGE_PASS": ("slurm", "accounting", "storage-pass"),
         "MLFLOW_DATABASE_PASSWORD": ("mlflow", "database", "password"),
         "POSTGRESQL_DATABASE_PASSWORD": ("postgresql", "database", "password"),
     }

@@ -40,7 +40,7 @@ def test_a_taken_path_stays_below_its_directory(path: str) -> None:
 
 
 def test_a_tree_names_every_file_once() -> None:
-    checked_tree(["a/b", "a/c", "ab"])
+    checked_tree(["a/b", "a/c", "ab", "abc"])
     with pytest.raises(PathRefused, match="listed twice"):
         checked_tree(["a/b", "a/b"])
     with pytest.raises(PathRefused, match="as a file and as a directory"):

@@ -85,3 +85,11 @@ def test_the_driver_is_the_one_that_the_machines_get() -> None:
         "580.1",
         (*path, "driver", "version"),
     )
+
+
+def test_a_driver_that_the_operator_chooses_itself_names_no_version() -> None:
+    operator = "kubernetes: {gpu_operator: {driver: {enabled: true}}}"
+    assert "nvidia_driver" not in cloud(operator)
+    named = "kubernetes: {gpu_operator: {driver: {enabled: true}, driver_version: 580.95.05}}"
+    path = (*CLOUD, "kubernetes", "gpu_operator", "driver_version")
+    assert cloud(named)["nvidia_driver"] == ("580.95.05", path)

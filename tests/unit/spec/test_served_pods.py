@@ -85,6 +85,10 @@ def test_a_number_of_replicas_is_fixed(tmp_path: Path) -> None:
         ),
         ("replicas: {min: 1}", "or a mapping {min: NUMBER, max: NUMBER}, found {'min': 1}"),
         ("replicas: {min: 3, max: 2}", "expected min to max, at most 1000, found 3 to 2"),
+        ("replicas: {min: 1, max: 2, step: 1}", "{min: NUMBER, max: NUMBER}, found {'min': 1"),
+        ("replicas: {min: 1, max: two}", "{min: NUMBER, max: NUMBER}, found {'min': 1"),
+        ("replicas: {min: 1, max: true}", "{min: NUMBER, max: NUMBER}, found {'min': 1"),
+        ("replicas: 1001", "expected min to max, at most 1000, found 1001 to 1001"),
         (
             "resources: {requests: {cpu: fast}}",
             (
@@ -163,3 +167,19 @@ def test_a_mistake_names_line_key_and_remedy(tmp_path: Path, line: str, words: s
 
 def test_a_toleration_of_a_value_is_equal() -> None:
     assert Toleration(key="a", value="").as_kubernetes()["operator"] == "Equal"
+
+
+@pytest.mark.parametrize("share", [0, 100])
+def test_a_share_of_nothing_or_everything_is_none(tmp_path: Path, share: int) -> None:
+    entry = read(tmp_path, f"models:\n  a: {{endpoint: a, rollout: {{share: {share}}}}}\n")
+    assert entry.rollout.share == share
+
+
+def test_as_many_pods_as_are_allowed(tmp_path: Path) -> None:
+    entry = read(tmp_path, "models:\n  a: {endpoint: a, replicas: {min: 1000, max: 1000}}\n")
+    assert (entry.replicas.min, entry.replicas.max) == (1000, 1000)
+
+
+def test_an_operator_with_its_value_is_taken() -> None:
+    equal = Toleration(key="a", operator="Equal", value="b").as_kubernetes()
+    assert equal == {"key": "a", "operator": "Equal", "value": "b"}

@@ -93,12 +93,28 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
             "models:\n  a:\n    endpoint: a\n    keep: {versions: 1, pinned: [x]}",
             ":4: models.a.keep.pinned: expected numbers of versions, found 'x'",
         ),
+        (
+            "models:\n  a:\n    endpoint: a\n    keep: {versions: 1, pinned: [true]}",
+            ":4: models.a.keep.pinned: expected numbers of versions, found True",
+        ),
         ("models: {}\nrehash_days: 0", ":2: rehash_days: "),
         ("models:\n  a:\n    endpoint: a\n    owners: []", ":4: models.a.owners: expected at"),
         ("models:\n  a:\n    endpoint: a\n    owners: [-1]", "none negative"),
         (
             "models:\n  a:\n    endpoint: a\n    allow_pickles: [../x]",
             "relative to the checkpoint, found '../x'",
+        ),
+        (
+            "models:\n  a:\n    endpoint: a\n    allow_pickles: [/x]",
+            "relative to the checkpoint, found '/x'",
+        ),
+        (
+            "models:\n  a:\n    endpoint: a\n    allow_pickles: ['']",
+            "relative to the checkpoint, found ''",
+        ),
+        (
+            "models:\n  gates:\n    endpoint: a\n    colour: red",
+            ":4: models.gates.colour: unknown key; expected endpoint, promotion",
         ),
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
     ],
@@ -108,6 +124,20 @@ def test_a_wrong_file_names_line_key_and_remedy(tmp_path: Path, text: str, words
         read_serving(written(tmp_path, text))
     assert words in str(refused.value)
     assert str(tmp_path / "serving.yaml") in str(refused.value)
+
+
+@pytest.mark.parametrize("alias", ["a" * 24, "production", "later", "live", "v7-a"])
+def test_an_alias_that_nobody_else_sets_is_taken(tmp_path: Path, alias: str) -> None:
+    text = f"models:\n  a: {{endpoint: a, promotion: {{alias: {alias}}}}}"
+    promotion = read_serving(written(tmp_path, text)).models["a"].promotion
+    assert promotion == AliasPromotion(alias=alias)
+
+
+def test_a_missing_key_is_told_alone(tmp_path: Path) -> None:
+    file = written(tmp_path, "models:\n  a: {}")
+    with pytest.raises(ServingRefused) as refused:
+        read_serving(file)
+    assert str(refused.value) == f"{file}:2: models.a.endpoint: Field required"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -143,6 +173,15 @@ def test_promotion_approval_and_signers_are_read(tmp_path: Path) -> None:
         ("approval: maybe", "expected true, or a mapping {by: [NAME, ...]}, found 'maybe'"),
         ("approval: {by: []}", "expected true, or a mapping {by: [NAME, ...]}"),
         ("approval: {by: [unknown]}", "expected true, or a mapping {by: [NAME, ...]}"),
+        ("promotion: [alias]", "{alias: NAME}, found ['alias']"),
+        ("approval: [by]", "{by: [NAME, ...]}, found ['by']"),
+        ("promotion: {alias: a, by: b}", "{alias: NAME}, found {'alias': 'a', 'by': 'b'}"),
+        ("approval: {by: [a], or: b}", "{by: [NAME, ...]}, found {'by': ['a'], 'or': 'b'}"),
+        ("signers: [key.pub, 3]", "found 3"),
+        ("approval: {by: [ada, unknown]}", "expected true, or a mapping {by: [NAME, ...]}"),
+        ("approval: {by: [' ']}", "expected true, or a mapping {by: [NAME, ...]}"),
+        ("approval: {by: [3]}", "expected true, or a mapping {by: [NAME, ...]}, found {'by': [3]}"),
+        (f"promotion: {{alias: {'a' * 25}}}", f"found '{'a' * 25}'"),
         ("signers: []", "at least one file of a public key"),
         ("signers: key.pub", "found 'key.pub'"),
     ],

@@ -44,6 +44,7 @@ def test_versions_are_normalised(component: str, text: str, expected: str) -> No
         ("mlflow", "", "expected a version such as 1.35.4, v1.35.4 or 1.35, found ''"),
         ("mlflow", "debian 13", "expected a version such as 1.35.4, v1.35.4 or 1.35, found"),
         ("mlflow", "1.2.3.4.5.6.7", "expected a version of at most 6 plain numbers, found"),
+        ("mlflow", "1!3.17.2", "expected a version of at most 6 plain numbers, found '1!3.17.2'"),
         ("os", "13", "expected a system with its version such as debian 13, found '13'"),
         ("minio", "2023.12", "expected a release such as RELEASE.2025-09-07T16-13-09Z, found"),
     ],

@@ -412,3 +412,64 @@ def test_images_of_tests_are_warned_of():
 )
 def test_dialects_that_do_not_fit_are_told(text, finding):
     assert told(text) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "told_of"),
+    [
+        ({"count": None}, 1, []),
+        ({"count": "0"}, 0, []),
+        ({"ip_range": None}, 1, []),
+        ({"ip_range": "10.0.0.1-3"}, 3, []),
+        ({"ip_range": "some"}, 1, ["range-malformed"]),
+        ({"count": "1001"}, 0, ["out-of-bounds"]),
+        ({"count": "several"}, 1, ["wrong-type"]),
+    ],
+)
+def test_how_many_machines_a_group_has(given, count, told_of):
+    group = json.dumps({**SIZE, **given})
+    result = load(f"name: e\nclusters:\n  hpc:\n    compute_nodes: {group}\n".encode(), "e", {})
+    assert [finding.rule for finding in result.findings] == told_of
+    assert len(result.estate.clusters.hpc.compute_nodes) == count
+
+
+def test_what_is_unknown_among_networks_is_told():
+    text = "name: e\nclusters: {hpc: {}}\nnetworks:\n  hpc: {subnet: 10.0.0.0/24}\n  other: {}\n"
+    (found,) = told(text)
+    assert (found[0], found[2]) == ("unknown-key", 5)
+    assert told("name: e\nnetworks:\n") == []
+
+
+@pytest.mark.parametrize("said", ["maybe", "a", ""])
+def test_high_availability_is_on_or_off(said):
+    text = f"name: e\nclusters: {{cloud: {{mlops: {{postgresql: {{ha: '{said}'}}}}}}}}\n"
+    assert [found[3] for found in told(text)] == [
+        "ha: expected `enabled: true` or `enabled: false`"
+    ]
+
+
+def test_name_servers_that_nobody_switched_on_or_off_are_taken():
+    dns = {"nameservers": ["8.8.8.8"]}
+    found = clusters(hpc={"network": {"subnet": "10.0.0.0/24", "dns": dns}})
+    assert found["hpc"]["network"]["dns_servers"] == ["8.8.8.8"]
+
+
+def test_a_controller_whose_name_is_empty_is_called_controller():
+    assert clusters(hpc={"controller": {**SIZE, "name": None}}) == {
+        "hpc": {"controller": {**SOUND, "name": "controller"}}
+    }
+
+
+@pytest.mark.parametrize(("value", "mode"), [("true", "standard"), ("False", "knative")])
+def test_a_variable_may_say_how_kserve_runs(value, mode):
+    text = "name: e\nclusters: {cloud: {mlops: {serving: {kserve: {raw_deployment: '${RAW}'}}}}}\n"
+    estate = load(text.encode(), "e.yaml", {"RAW": value}).estate
+    assert estate.clusters.cloud.mlops.serving.kserve.mode == mode
+
+
+@pytest.mark.parametrize(("ha", "replicas"), [("True", 3), ("FALSE", 1)])
+def test_high_availability_of_postgresql(ha, replicas):
+    text = f"name: e\nclusters: {{cloud: {{mlops: {{postgresql: {{ha: {{enabled: {ha}}}}}}}}}}}\n"
+    result = load(text.encode(), "e.yaml", {})
+    assert result.findings == ()
+    assert result.estate.clusters.cloud.mlops.postgresql.replicas == replicas

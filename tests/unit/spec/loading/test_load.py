@@ -5,6 +5,7 @@ import pytest
 from platform_assets.spec.canonical import canonical
 from platform_assets.spec.findings import Finding, Severity
 from platform_assets.spec.loading.load import MAX_FINDINGS, load
+from platform_assets.spec.loading.reading import MAX_GUESSES
 from platform_assets.spec.loading.wording import FORMS
 from platform_assets.spec.model.base import Declared
 from platform_assets.spec.model.estate import Estate
@@ -195,6 +196,8 @@ def test_what_lacks_a_key_it_cannot_do_without_is_taken_out():
         (("clusters", "hpc", "controller", "cpu_cores"), (6, 7)),
         (("clusters", "hpc", "controller", "mac"), (5, 5)),
         (("clusters", "hpc", "controller", "gpu", "devices", 3, "id"), (5, 5)),
+        (("clusters", "hpc", "controller", "cpu_cores", "below"), (6, 7)),
+        (("clusters", "hpc", "nothing", "controller"), (4, 3)),
         (("clusters", "cloud", "workers", 0), (3, 1)),
         ((), (1, 1)),
     ],
@@ -203,6 +206,11 @@ def test_a_finding_gets_the_place_of_what_it_is_about_or_stands_in(path, place):
     (located,) = loaded(machine("")).located([Finding("r", Severity.NOTE, path, "m", "r")])
     assert (located.file, located.line, located.column) == ("e.yaml", *place)
     assert located.path == path
+
+
+def test_a_finding_that_has_its_place_keeps_it():
+    finding = Finding("r", Severity.NOTE, ("clusters",), "m", "r", "e.yaml", 99, 7)
+    assert loaded(machine("")).located([finding]) == [finding]
 
 
 def test_a_key_with_another_name_in_the_model_is_found():
@@ -304,6 +312,11 @@ def test_a_literal_secret_is_shown_nowhere(text):
 def test_a_default_of_a_secret_is_an_error_in_production():
     (finding,) = loaded("profile: production\n" + database("${DB:-x}")).findings
     assert finding.severity is Severity.ERROR
+    text = "profile: production\ntesting: {a: b}\n" + database("${DB:-x}")
+    assert {(found.rule, found.severity) for found in loaded(text).findings} == {
+        ("foreign-section", Severity.WARNING),
+        ("literal-secret", Severity.ERROR),
+    }
 
 
 def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
@@ -311,6 +324,7 @@ def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
         "name: e\nclusters:\n  hpc:\n    slurm_accounting:\n"
         f"      storage_pass: {CANARY}\n      other_password: '${{DB}}'\n"
         f"      path: '${{HOME}}/x'\n      deep: {{token: [{CANARY}]}}\n"
+        "      token: {secret: {file: '${HOME}/x'}}\n"
     )
     result = loaded(text, HOME="/h", DB=CANARY)
     assert canonical(result.estate)["clusters"]["hpc"]["slurm"]["accounting"] == {
@@ -318,6 +332,7 @@ def test_secrets_among_settings_that_are_taken_as_they_are_stay_hidden():
         "other_password": {"secret": {"env": "DB"}},
         "path": "/h/x",
         "deep": {"token": ["(literal, hidden)"]},
+        "token": {"secret": {"file": "/h/x"}},
     }
 
 
@@ -354,3 +369,18 @@ def _patterns(part: type[Declared]):
                 yield from walk(content)
 
     return set(walk(part.model_json_schema()))
+
+
+def test_after_many_unknown_keys_nobody_guesses_what_was_meant():
+    text = "name: e\n" + "".join(f"metadat{number}: 1\n" for number in range(MAX_GUESSES + 1))
+    messages = [finding.message for finding in loaded(text).findings[: MAX_GUESSES + 1]]
+    assert messages[-2:] == [
+        f"metadat{MAX_GUESSES - 1}: unknown, did you mean metadata?",
+        f"metadat{MAX_GUESSES}: unknown",
+    ]
+
+
+def test_a_number_with_a_fraction_keeps_it_in_the_canonical_form():
+    declared = canonical(loaded(machine("gpu_enabled: true").replace(": 8", ": 1.5")).estate)
+    controller = declared["clusters"]["hpc"]["controller"]
+    assert (controller["memory_gb"], controller["disk_gb"]) == (1.5, 50)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from platform_assets.spec.findings import Severity
-from platform_assets.spec.loading.source import MAX_BYTES, MAX_DEPTH, parse
+from platform_assets.spec.loading.source import MAX_BYTES, MAX_DEPTH, MAX_NODES, parse
 
 NO_TOKEN = (
     "this is not YAML: while scanning for the next token: "
@@ -96,6 +96,7 @@ def tree(text):
             ("unknown-alias", 1, 4, "an alias `*name` without its anchor `&name` before it"),
         ),
         (b"a: &b [*b]\n", ("unknown-alias", 1, 8, "an alias inside of what it stands for")),
+        (b"a: &b {c: d}\n*b : 1\n", ("not-a-key", 2, 1, "expected text as a key")),
         (
             b"{a: 1}: 2\n",
             ("not-a-key", 1, 1, "expected text as a key, found a list or a mapping"),
@@ -140,6 +141,11 @@ def test_the_largest_file_is_read_in_bounded_time():
     assert time.perf_counter() - started < 10
 
 
+def test_values_are_counted_without_aliases_too():
+    found = told("a: [" + "b," * (MAX_NODES + 1) + "]")
+    assert [each[3] for each in found] == ["expected at most 200,000 values, aliases written out"]
+
+
 def test_an_alias_bomb_is_counted_before_it_is_written_out():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
@@ -181,6 +187,25 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(text):
     assert (top.keys["a"].line, top.keys["a"].column) == (1, 1)
     item = top.keys["b"].items[0]
     assert (item.line, item.column) == (3, 5)
+
+
+def test_tags_say_what_is_text_and_what_is_nothing():
+    assert tree("a: !!null x\nb: !!str ~\nc: ! '~'\nd: '~'\ne: ~\n").plain() == {
+        "a": None,
+        "b": "~",
+        "c": "~",
+        "d": "~",
+        "e": None,
+    }
+
+
+def test_the_name_of_a_key_may_come_from_an_anchor_and_be_one():
+    assert tree("&k a: 1\nb: *k\nc: &v d\n*v : 2\n").plain() == {
+        "a": "1",
+        "b": "a",
+        "c": "d",
+        "d": "2",
+    }
 
 
 def test_a_value_has_the_place_of_its_key():

@@ -143,6 +143,31 @@ OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        rules.reserved_ip,
+        {"clusters/hpc/network/subnet": "wrong", "clusters/cloud/workers/0/ip": "192.168.200.0"},
+        [
+            (
+                "clusters.cloud.workers[0].ip: 192.168.200.0 is the network address of "
+                "192.168.200.0/24 -> give the machine another address"
+            ),
+        ],
+    ),
+    (
+        rules.reserved_ip,
+        {
+            "clusters/cloud/network/subnet": "192.168.200.8/30",
+            "clusters/cloud/network/gateway": GONE,
+            "clusters/cloud/workers/0/ip": "192.168.200.9",
+        },
+        [
+            (
+                "clusters.cloud.workers[0].ip: 192.168.200.9 is the gateway's, which is the "
+                "host (the subnet's first, since no gateway is declared) -> give the machine "
+                "another address"
+            ),
+        ],
+    ),
+    (
         rules.ip_in_dhcp_range,
         {"clusters/cloud/workers/0/ip": "192.168.200.200"},
         [
@@ -214,3 +239,27 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.ADDRESS_RULES)
+
+
+def test_a_declared_gateway_is_the_host_and_the_first_address_is_free() -> None:
+    changes: dict[str, Any] = {"clusters/cloud/network/gateway": "192.168.200.254"}
+    taken = changes | {"clusters/cloud/workers/0/ip": "192.168.200.254"}
+    assert len(said(rules.reserved_ip, taken)) == 1
+    assert said(rules.reserved_ip, changes | {"clusters/cloud/workers/0/ip": "192.168.200.1"}) == []
+
+
+@pytest.mark.parametrize("length", [31, 32])
+def test_a_network_too_small_for_a_host_has_no_gateway(length: int) -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/network/subnet": f"192.168.200.8/{length}",
+        "clusters/cloud/network/gateway": GONE,
+        "clusters/cloud/workers/0/ip": "192.168.200.8",
+    }
+    (found,) = said(rules.reserved_ip, changes)
+    assert "the gateway's" not in found
+
+
+def test_every_mac_is_looked_at() -> None:
+    changes = {"clusters/hpc/compute_nodes/0/mac": "x", "clusters/cloud/workers/0/mac": "y"}
+    paths = [text.partition(":")[0] for text in said(rules.malformed_mac, changes)]
+    assert paths == ["clusters.hpc.compute_nodes[0].mac", "clusters.cloud.workers[0].mac"]

@@ -2,8 +2,10 @@
 
 import pytest
 
-from platform_assets.spec.rules import gpu_models
-from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
+from platform_assets.spec.gpu_names import devices_called, may_be, says_a_model
+from platform_assets.spec.pci_names import PciNames
+from platform_assets.spec.rules import gpu_models, iommu
+from tests.unit.spec.rules.gpu_estates import NAMES, estate, function, machine, on_host, said
 
 DEVICE = "clusters.cloud.workers[0].pcie_passthrough.devices[0].device_id"
 
@@ -91,6 +93,27 @@ def test_ids_that_are_not_declared_come_from_the_host():
     assert len(said(gpu_models.label_fits_ids, declared, devices=there)) == 1
 
 
+@pytest.mark.parametrize("key", ["GPU-Type", "example.com/Accelerator"])
+def test_labels_that_speak_of_a_gpu_count_however_they_are_written(key):
+    card = function("0000:65:00.0", ids="10de:2684")
+    declared = estate([machine("gpu-1", card, node_labels={key: "rtx-a6000"})])
+    (found,) = said(gpu_models.label_fits_ids, declared)
+    assert found[3] == (
+        f"10de:2684 is AD102 [GeForce RTX 4090], but the label {key} says rtx-a6000"
+    )
+
+
+def test_only_devices_of_the_vendor_are_proposed_and_at_most_three():
+    others = "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in (4, 3, 2, 1, 0))
+    listed = PciNames.parse(
+        f"1000  Another\n{others}10de  NVIDIA\n\t2684  AD102 [GeForce RTX 4090]\n{others}"
+    )
+    declared = labelled("rtx-a6000", function("0000:65:00.0", ids="10de:2684"))
+    (found,) = said(gpu_models.label_fits_ids, declared, pci_names=listed)
+    names = [f"10de:000{at} (Clone [RTX A6000])" for at in range(3)]
+    assert found[4] == f"correct one of them; rtx-a6000 is {', '.join(names)}"
+
+
 def test_gres_and_description_are_compared_too():
     gres = {"gpu": {"type": "a100", "count": 1}}
     card = function("0000:65:00.0", ids="10de:2684", description="NVIDIA RTX A6000")
@@ -115,6 +138,42 @@ def test_the_model_of_a_listed_gpu_is_compared():
     ]
     right = estate(gpus={"devices": [gpu | {"model": "NVIDIA GeForce RTX 4090"}]})
     assert said(gpu_models.declared_model_fits_ids, right) == []
+
+
+@pytest.mark.parametrize("half", [{"vendor_id": "10de"}, {"device_id": "2684"}])
+def test_one_id_of_two_says_nothing(half):
+    gpu = {"id": "GPU-0", "model": "NVIDIA A100 80GB"} | half
+    card = {"pci_address": "0000:65:00.0", "device_type": "gpu", "description": "A100"} | half
+    declared = estate([machine("gpu-1", card)], gpus={"devices": [gpu]})
+    for rule in gpu_models.GPU_MODEL_RULES:
+        assert said(rule, declared) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "listed", "may"),
+    [
+        ("rtx-3080-ti", "GA102 [GeForce RTX 3080]", False),
+        ("rtx-3080-ti", "GA102 [GeForce RTX 3080 Ti]", True),
+        ("tesla-t4-16gb", "TU104GL [Tesla T4]", True),
+        ("a100-40gb", "GA100 [A100 PCIe 80GB]", False),
+        ("a100-80gb", "GA100 [A100 PCIe 80GB]", True),
+    ],
+)
+def test_what_a_text_may_mean(text, listed, may):
+    assert may_be(text, listed) is may
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("pool-40", False), ("pool-400", True), ("t4", True), ("x", False), ("3080 ti", True)],
+)
+def test_a_model_has_a_number_of_three_digits_or_a_letter(text, says):
+    assert says_a_model(text) is says
+
+
+def test_a_text_that_names_no_model_means_no_device():
+    assert devices_called("inference", "10de", NAMES) == ()
+    assert devices_called("t4", "10de", NAMES) == (("1eb8", "TU104GL [Tesla T4]"),)
 
 
 def test_ids_outside_the_list_are_a_note():
@@ -173,6 +232,39 @@ def test_the_kinds_that_fit_pass():
     declared = estate([machine("gpu-1", *functions, other)])
     assert said(gpu_models.kind_fits_ids, declared) == []
     assert said(gpu_models.audio_fits_gpu, declared) == []
+    wrong = function("0000:67:00.0", ids="10de:22ba")
+    after = estate([machine("gpu-1", function("0000:64:00.0"), card, other, wrong)])
+    (found,) = said(gpu_models.kind_fits_ids, after)
+    assert found[2].endswith("devices[3].device_id")
+
+
+def test_the_description_of_an_audio_function_is_not_compared():
+    card = function("0000:65:00.0", ids="10de:2684")
+    sound = function("0000:65:00.1", "audio", ids="10de:22ba", description="GeForce RTX 4090")
+    assert said(gpu_models.label_fits_ids, labelled("rtx-4090", card, sound)) == []
+
+
+@pytest.mark.parametrize("kind", ["audio", "Audio"])
+def test_audio_is_audio_however_it_is_written(kind):
+    card = function("0000:65:00.0", ids="10de:2684")
+    wrong = function("0000:65:00.1", kind, ids="10de:22bd")
+    declared = estate([machine("gpu-1", card, wrong)])
+    assert len(said(gpu_models.audio_fits_gpu, declared)) == 1
+    assert said(iommu.audio_with_its_gpu, declared) == []
+
+
+def test_audio_at_another_slot_is_that_of_another_card():
+    functions = (
+        function("0000:65:00.0", ids="10de:2684"),
+        function("0000:66:00.1", "audio", ids="10de:22bd"),
+    )
+    assert said(gpu_models.audio_fits_gpu, estate([machine("gpu-1", *functions)])) == []
+
+
+def test_generic_resources_without_a_type_say_nothing():
+    card = function("0000:65:00.0", ids="10de:2684")
+    declared = estate([machine("gpu-1", card, gres={"gpu": {"count": 1}})])
+    assert said(gpu_models.label_fits_ids, declared) == []
 
 
 def test_audio_of_another_chip_is_told():

@@ -71,6 +71,9 @@ def test_a_slice_of_a_gpu_that_is_not_listed_is_told():
             "name one of GPU-0, GPU-1, or add it there",
         )
     ]
+    listed = [{"id": "gpu-1", "mig_profile": "1g.10gb"}, {"mig_profile": "1g.10gb"}]
+    declared = estate([machine("gpu-1", gpu={"devices": listed})], gpus={"devices": [A100, RTX]})
+    assert said(gpus.declared_gpus, declared) == []
 
 
 def test_more_gpus_listed_than_the_host_has_are_told():
@@ -272,3 +275,41 @@ def test_gres_below_the_machines_gpus_is_a_warning():
 )
 def test_gres_that_the_machine_has_passes(node):
     assert said(gpus.counted_gres, estate(compute=[node])) == []
+
+
+def test_as_many_gpus_are_divided_as_their_slices_need():
+    a30 = {"model": "NVIDIA A30", "mig_capable": True}
+    devices = [a30 | {"id": "GPU-0"}, a30 | {"id": "GPU-1"}]
+    given = {"strategy": "hybrid", "whole_gpus": {"hpc": 1}}
+    for wanted, divided in ((4, 1), (5, 2), (8, 2), (9, 3)):
+        declared = {"devices": devices, "mig_slices": {"hpc": wanted}} | given
+        told = [
+            each[3]
+            for each in said(
+                gpus.shares_within_devices, estate(compute=[machine("c")], gpus=declared)
+            )
+        ]
+        text = f"hpc get 1 whole GPUs beside {divided} that MIG divides, but there are 2: "
+        assert told == ([f"{text}{divided - 1} too many"] if divided > 1 else [])
+
+
+def test_what_is_passed_through_counts_beside_machines_that_want_more():
+    workers = [machine("a", function("0000:65:00.0")), machine("b", gpu_enabled=True)]
+    declared = estate(workers, gpus=division(whole_gpus={"cloud": 1}))
+    (found,) = said(gpus.machines_within_shares, declared)
+    assert found[3] == (
+        "cloud has 1 whole GPUs passed through and 1 more machines that want GPUs, but its share "
+        "is 1 whole GPUs and 0 slices"
+    )
+
+
+def test_a_machine_that_names_a_whole_gpu_agrees_with_the_strategy():
+    named = machine("gpu-1", gpu={"devices": [{"id": "GPU-0"}]})
+    assert said(gpus.fitting_strategy, estate([named], gpus={"strategy": "whole"})) == []
+
+
+def test_slices_count_for_generic_resources():
+    two = {"devices": [{"mig_profile": "1g.10gb"}, {"mig_profile": "1g.10gb"}]}
+    declared = estate(compute=[machine("c", gres={"gpu": {"count": 3}}, gpu=two)])
+    (found,) = said(gpus.counted_gres, declared)
+    assert found[3] == "SLURM is told of 3 GPUs on hpc/c, which has 2"

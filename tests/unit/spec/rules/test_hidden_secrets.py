@@ -16,6 +16,7 @@ SECRETS = {
     "clusters/cloud/kubernetes/storage/classes/1/parameters/password": VALUE,
     "clusters/hpc/slurm/database/password": VALUE,
     "clusters/hpc/slurm/accounting": {"storage_pass": VALUE},
+    "clusters/hpc/controller/munge": {"password": {"current": VALUE}},
     "clusters/hpc/compute_nodes/0/munge": {"munge_key": VALUE},
 }
 
@@ -25,6 +26,7 @@ def test_every_literal_is_found() -> None:
     inner = {
         "clusters/cloud/monitoring/alerting": "/receivers/0/smtp/auth_password",
         "clusters/hpc/slurm/accounting": "/storage_pass",
+        "clusters/hpc/controller/munge": "/password/current",
         "clusters/hpc/compute_nodes/0/munge": "/munge_key",
     }
     assert paths == {path + inner.get(path, "") for path in SECRETS}

@@ -187,6 +187,17 @@ def test_in_turns_a_store_on_a_cluster_is_told(key, place, message):
     assert said(host.sequential_store, declared) == expected
 
 
+def test_services_that_are_off_are_not_named():
+    off = {"enabled": False}
+    cloud = {"mlops": {"minio": off, "seaweedfs": off, "mlflow": off}}
+    places = {"object_store": "cloud", "registry": "cloud"}
+    found = said(host.sequential_store, estate(**TURNS, cloud=cloud, placement=places))
+    assert [each[3] for each in found] == [
+        "the object store stands on cloud, which is down while hpc runs (`mode: sequential`)",
+        "the registry stands on cloud, which is down while hpc runs (`mode: sequential`)",
+    ]
+
+
 def test_stores_on_the_host_or_clusters_that_stay_up_pass():
     assert said(host.sequential_store, estate(**TURNS)) == []
     cloud = {"object_store": "cloud", "registry": "cloud", "checkpoint_root": "hpc"}
@@ -232,3 +243,7 @@ def test_nodes_below_what_kubernetes_needs_are_told():
         ),
     ]
     assert said(host.node_sizes, estate(compute=[sized("c", 1, 0.5, 5)], cloud=CLOUD)) == []
+    enough = {"control_plane": [sized("cp", 2, 2, 20)], "workers": [sized("w", 1, 1, 20)]}
+    assert said(host.node_sizes, estate(cloud=enough)) == []
+    (found,) = said(host.node_sizes, estate([sized("w", 1, 1, 19.5)]))
+    assert found[3] == "cloud/w has 19.5 GiB disk; a worker needs 20 GiB"

@@ -95,3 +95,10 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.INGRESS_RULES)
+
+
+@pytest.mark.parametrize("service", ["mlops/mlflow", "monitoring/grafana"])
+def test_the_ingress_of_a_service_that_is_off_is_not_looked_at(service: str) -> None:
+    ingress = {"enabled": True, "host": "x.local"}
+    off = {f"clusters/cloud/{service}": {"enabled": False, "ingress": ingress}}
+    assert said(rules.mdns_host, off) == []

@@ -141,3 +141,51 @@ def test_audio_of_a_t4_is_told():
             "take it from the list; `lspci -D` shows what there is",
         )
     ]
+
+
+def test_a_group_that_is_split_is_told_once_for_two_machines():
+    one = [function(f"0000:65:00.{number}", iommu_group=3) for number in (0, 1)]
+    two = [function(f"0000:65:00.{number}", iommu_group=3) for number in (2, 3)]
+    declared = estate([machine("gpu-1", *one), machine("gpu-2", *two)])
+    assert len(said(iommu.groups_of_one_machine, declared)) == 1
+
+
+def test_a_device_that_two_machines_get_splits_no_group():
+    card = function("0000:65:00.0", iommu_group=3)
+    declared = estate([machine("gpu-1", card), machine("gpu-2", card)])
+    assert said(iommu.groups_of_one_machine, declared) == []
+
+
+def test_audio_that_the_host_shows_is_there():
+    card = function("0000:65:00.0", ids="10de:1eb8")
+    sound = function("0000:65:00.1", "audio")
+    declared = estate([machine("gpu-1", card, sound)])
+    assert len(said(iommu.audio_with_its_gpu, declared)) == 1
+    there = (on_host("0000:65:00.1", "10de:10f7"),)
+    assert said(iommu.audio_with_its_gpu, declared, devices=there) == []
+
+
+def test_a_card_after_another_device_is_looked_at():
+    nic = function("0000:66:00.0", "network")
+    assert len(said(iommu.audio_with_its_gpu, estate([machine("gpu-1", nic, CARD)]))) == 1
+
+
+def test_audio_of_another_card_does_not_count():
+    other = function("0000:ca:00.1", "audio", ids="10de:1aef")
+    (found,) = said(iommu.audio_with_its_gpu, estate([machine("gpu-1", CARD, other)]))
+    assert "0000:65:00.0 (GA102 [GeForce RTX 3090]) goes to cloud/gpu-1 without" in found[3]
+
+
+@pytest.mark.parametrize("half", [{"vendor_id": "10de"}, {"device_id": "1eb8"}])
+def test_a_card_with_one_id_of_two_is_not_judged(half):
+    card = function("0000:65:00.0") | half
+    sound = function("0000:65:00.1", "audio")
+    for functions in ((card,), (card, sound)):
+        assert said(iommu.audio_with_its_gpu, estate([machine("gpu-1", *functions)])) == []
+
+
+def test_a_group_that_the_host_has_not_made_is_told():
+    declared = estate([machine("gpu-1", function("0000:65:00.0", iommu_group=3))])
+    there = (on_host("0000:65:00.0", "10de:2204"),)
+    (found,) = said(iommu.groups_as_declared, declared, devices=there)
+    assert found[3] == "0000:65:00.0 is declared in IOMMU group 3; on the host it is in none"

@@ -131,6 +131,39 @@ def test_a_profile_of_an_unknown_gpu_is_not_judged():
     ]
 
 
+def test_a_gpu_without_model_is_called_by_its_id():
+    gpu = {"id": "G", "mig_capable": True, "allowed_mig_profiles": ["1g.1gb"]}
+    (found,) = said(mig.known_profiles, estate(gpus=divided(gpu)))
+    assert found[3] == "not checked: the MIG profiles of G are not known"
+
+
+def test_profiles_of_a_gpu_that_cannot_be_divided_are_told_once():
+    gpu = A100 | {"model": "NVIDIA RTX A6000", "allowed_mig_profiles": ["1g.10gb"]}
+    assert said(mig.known_profiles, estate(gpus=divided(gpu))) == []
+    assert len(said(mig.divisible_gpus, estate(gpus=divided(gpu)))) == 1
+
+
+def test_a_slice_of_any_gpu_is_not_judged():
+    declared = estate([machine("gpu-1", gpu=slices("9g.9gb", of=None))], gpus=divided(A100))
+    for rule in (mig.divisible_gpus, mig.known_profiles, mig.divided_or_passed):
+        assert said(rule, declared) == []
+
+
+def test_gpus_without_an_address_can_be_divided():
+    nowhere = A100 | {"pci_address": None}
+    fits = divided(nowhere, mig_slices={"cloud": 7})
+    assert said(mig.enough_slices, estate([machine("a")], gpus=fits)) == []
+    (found,) = said(
+        mig.enough_slices, estate([machine("a")], gpus=fits | {"mig_slices": {"cloud": 8}})
+    )
+    assert found[3].startswith("cloud get 8 MIG slices, but there are at most 7: ")
+
+
+def test_without_the_list_of_ids_no_gpu_is_refused():
+    gpu = A100 | {"model": "NVIDIA RTX A6000"}
+    assert said(mig.divisible_gpus, estate(gpus=divided(gpu)), pci_names=None) == []
+
+
 def test_a_machines_profile_is_one_that_its_gpu_allows():
     gpus = divided(A100 | {"allowed_mig_profiles": ["3g.40gb"]})
     workers = [machine("gpu-1", gpu=slices("3g.40gb", "1g.10gb", "1g.5gb"))]
@@ -170,6 +203,13 @@ def test_more_slices_than_the_gpus_have_are_told():
     assert said(mig.enough_slices, estate(**BOTH, gpus=gpus, mode="sequential")) == []
     fewer = divided(A100, mig_slices={"hpc": 4, "cloud": 3})
     assert said(mig.enough_slices, estate(**BOTH, gpus=fewer)) == []
+
+
+def test_slices_beside_whole_gpus_alone_are_left_to_the_strategy():
+    given = divided(A100 | {"mig_capable": False}, strategy="whole", mig_slices={"cloud": 1})
+    assert said(mig.enough_slices, estate([machine("a")], gpus=given)) == []
+    hybrid = given | {"strategy": "hybrid"}
+    assert len(said(mig.enough_slices, estate([machine("a")], gpus=hybrid))) == 1
 
 
 def test_allowed_profiles_limit_the_slices():
@@ -249,6 +289,11 @@ def test_a_gpu_is_not_divided_and_passed_through():
     compute = [machine("c", gpu=slices("1g.10gb"))]
     in_turns = estate(workers[:1], compute, gpus=divided(A100), mode="sequential")
     assert said(mig.divided_or_passed, in_turns) == []
+    nowhere = A100 | {"pci_address": None}
+    assert said(mig.divided_or_passed, estate(workers, gpus=divided(nowhere))) == []
+    whole = machine("c", function("0000:65:00.0"))
+    in_turns = estate(workers, [whole], gpus=divided(A100), mode="sequential")
+    assert len(said(mig.divided_or_passed, in_turns)) == 1
 
 
 @pytest.mark.parametrize(
@@ -274,6 +319,11 @@ def test_a_gpu_is_not_divided_and_passed_through():
 def test_what_fits_on_an_a100(profiles, fits):
     (gpu,) = mig_gpus("A100 80GB")
     assert gpu.fits(profiles) is fits
+
+
+def test_without_model_and_ids_no_gpu_is_meant():
+    assert mig_gpus(None) == ()
+    assert mig_gpus(None, ("10de", "ffff")) == ()
 
 
 def test_a_profile_of_another_gpu_cannot_be_placed():

@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import names as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import said
+from tests.unit.spec.rules.sound import GONE, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -165,3 +165,8 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.NAME_RULES)
+
+
+@pytest.mark.parametrize("cluster", ["hpc", "cloud"])
+def test_a_cluster_alone_has_a_name_of_its_own(cluster: str) -> None:
+    assert said(rules.duplicate_cluster_name, {f"clusters/{cluster}": GONE}) == []

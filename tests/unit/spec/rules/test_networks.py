@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import networks as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import said
+from tests.unit.spec.rules.sound import GROUNDS, estate, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -298,3 +298,30 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.NETWORK_RULES)
+
+
+@pytest.mark.parametrize("wrong", ["start", "end"])
+def test_a_range_with_an_end_that_is_no_address_is_told_once(wrong: str) -> None:
+    pool = {"start": "192.168.100.200", "end": "192.168.100.250", wrong: "x"}
+    changes = {"clusters/hpc/network/dhcp_range": pool}
+    assert said(rules.dhcp_range, changes) == []
+    assert len(said(rules.malformed_ip, changes)) == 1
+
+
+def test_networks_after_a_malformed_one_are_looked_at() -> None:
+    changes = {
+        "clusters/hpc/network/subnet": "wrong",
+        "clusters/cloud/network/subnet": "192.168.200.0/30",
+    }
+    (found,) = said(rules.subnet_size, changes)
+    assert found.startswith("clusters.cloud.network.subnet: 192.168.200.0/30 holds at most 1 ")
+
+
+def test_a_range_in_a_malformed_subnet_is_not_judged() -> None:
+    assert said(rules.dhcp_range, {"clusters/hpc/network/subnet": "wrong"}) == []
+
+
+def test_a_malformed_subnet_is_told_by_one_rule_alone() -> None:
+    changes = {"clusters/hpc/network/subnet": "wrong"}
+    told = [rule.__name__ for rule in rules.NETWORK_RULES if list(rule(estate(changes), GROUNDS))]
+    assert told == ["malformed_subnet"]

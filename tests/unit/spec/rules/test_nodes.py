@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from platform_assets.spec.model.machines import Machine
 from platform_assets.spec.rules import nodes as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import said
+from tests.unit.spec.rules.sound import machine, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -210,3 +211,60 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.NODE_RULES)
+
+
+def test_a_long_list_of_machines_is_cut_off() -> None:
+    changes: dict[str, Any] = {"clusters/cloud/kubernetes/node_labels": {"zzz": {"a": "b"}}}
+    workers = {
+        f"clusters/cloud/workers/{at}": machine(f"worker-{at}", f"192.168.200.{20 + at}")
+        for at in range(2, 8)
+    }
+    (found,) = said(rules.unknown_node, changes | dict(list(workers.items())[:5]))
+    assert found.endswith("gpu-worker-1, worker-2, worker-3, worker-4, worker-5, worker-6")
+    (found,) = said(rules.unknown_node, changes | workers)
+    assert found.endswith("gpu-worker-1, worker-2, worker-3, worker-4, worker-5, worker-6, …")
+
+
+def test_an_operator_that_is_off_sets_no_labels() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/kubernetes/gpu_operator": {"enabled": False, "gfd": {"enabled": True}},
+        "clusters/cloud/workers/1/node_labels": {},
+    }
+    assert len(said(rules.gpu_node_without_label, changes)) == 1
+
+
+def test_what_stands_under_kubernetes_is_looked_at_too() -> None:
+    kubernetes = "clusters/cloud/kubernetes"
+    (label,) = said(rules.label_syntax, {f"{kubernetes}/node_labels": {"gpu-worker-1": {"-": ""}}})
+    assert label.startswith("clusters.cloud.kubernetes.node_labels.gpu-worker-1.-: '-' is no key")
+
+
+def test_labels_of_a_machine_that_nobody_declares_contradict_none() -> None:
+    labels = {"clusters/cloud/kubernetes/node_labels": {"nobody": {"a": "b"}}}
+    assert said(rules.label_contradicted, labels) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "has"),
+    [
+        ({"worker_type": "gpu"}, True),
+        ({"gpu_enabled": True}, True),
+        ({"gpu": {"devices": [{"mig_profile": "1g.5gb"}]}}, True),
+        ({"gpu": {"enabled": False, "devices": [{"mig_profile": "1g.5gb"}]}}, False),
+        ({"pcie_passthrough": {"devices": [{"pci_address": "0000:17:00.0"}]}}, True),
+        (
+            {"pcie_passthrough": {"enabled": False, "devices": [{"pci_address": "0000:17:00.0"}]}},
+            False,
+        ),
+        ({"pcie_passthrough": {"devices": []}}, False),
+        ({}, False),
+    ],
+)
+def test_what_says_that_a_machine_has_a_gpu(declared: dict[str, Any], has: bool) -> None:
+    assert Machine.model_validate(machine("a", "192.168.200.9", **declared)).has_gpu is has
+
+
+@pytest.mark.parametrize("effect", ["NOSCHEDULE", "no-schedule"])
+def test_an_effect_that_is_nearly_one_is_recognised(effect: str) -> None:
+    (found,) = said(rules.taint_syntax, {"clusters/cloud/workers/1/node_taints": [f"a:{effect}"]})
+    assert "did you mean NoSchedule?" in found

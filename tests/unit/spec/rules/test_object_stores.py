@@ -132,3 +132,15 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.OBJECT_STORE_RULES)
+
+
+@pytest.mark.parametrize(
+    ("length", "sound"), [(2, False), (3, True), (4, True), (62, True), (63, True), (64, False)]
+)
+def test_how_long_the_name_of_a_bucket_may_be(length: int, sound: bool) -> None:
+    assert (rules.wrong_bucket_name("b" * length) is None) is sound
+
+
+def test_buckets_of_a_store_that_is_off_are_not_looked_at() -> None:
+    off = {"enabled": False, "buckets": [{"name": "My_Models"}]}
+    assert said(rules.bucket_name, {"clusters/cloud/mlops/minio": off}) == []

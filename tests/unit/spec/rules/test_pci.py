@@ -2,6 +2,7 @@
 
 import pytest
 
+from platform_assets.spec.devices import pci_address
 from platform_assets.spec.rules import pci
 from tests.unit.spec.rules.gpu_estates import estate, function, machine, on_host, said
 
@@ -199,3 +200,16 @@ def test_other_ids_on_the_host_are_told():
     assert said(pci.on_the_host, declared, devices=same) == []
     without_ids = estate([machine("gpu-1", function("0000:65:00.0"))])
     assert said(pci.on_the_host, without_ids, devices=there) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "possible"),
+    [
+        ("0000:65:1f.7", True),
+        ("0000:65:20.0", False),
+        ("0000:65:00.8", False),
+        ("65:00", False),
+    ],
+)
+def test_which_addresses_there_can_be(text, possible):
+    assert (pci_address(text) is not None) is possible

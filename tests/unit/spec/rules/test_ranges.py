@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import ranges as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import said
+from tests.unit.spec.rules.sound import GONE, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -196,3 +196,51 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.RANGE_RULES)
+
+
+def test_a_load_balancer_beside_a_network_without_dhcp() -> None:
+    changes = {"clusters/cloud/network/dhcp_range": GONE}
+    assert said(rules.load_balancer_addresses, changes) == []
+
+
+@pytest.mark.parametrize(("cni", "length"), [("calico", 26), ("flannel", 24)])
+def test_a_range_of_one_block_is_for_one_node(cni: str, length: int) -> None:
+    networking = "clusters/cloud/kubernetes/networking"
+    changes: dict[str, Any] = {
+        f"{networking}/cni": cni,
+        f"{networking}/pod_cidr": f"10.244.0.0/{length}",
+    }
+    (found,) = said(rules.pod_range_size, changes)
+    assert f"has 1 blocks of a /{length}, one per node; 3 nodes" in found
+    changes[f"{networking}/pod_cidr"] = f"10.244.0.0/{length + 1}"
+    (found,) = said(rules.pod_range_size, changes)
+    assert f"has 0 blocks of a /{length}, one per node; 3 nodes" in found
+
+
+def test_as_many_blocks_as_nodes_are_enough() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/workers/1": GONE,
+        "clusters/cloud/kubernetes/networking/pod_cidr": "10.244.0.0/25",
+    }
+    assert said(rules.pod_range_size, changes) == []
+
+
+@pytest.mark.parametrize("key", ["hpc/network/subnet", "cloud/kubernetes/networking/pod_cidr"])
+def test_a_malformed_range_is_not_compared(key: str) -> None:
+    for rule in rules.RANGE_RULES:
+        assert said(rule, {f"clusters/{key}": "wrong"}) == []
+
+
+def test_a_malformed_pool_is_not_compared() -> None:
+    changes = {"clusters/cloud/kubernetes/load_balancer/addresses": "some"}
+    assert said(rules.overlapping_ranges, changes) == []
+
+
+@pytest.mark.parametrize("nodes", ["control_plane", "workers"])
+def test_nodes_of_either_kind_make_a_cluster_whose_ranges_count(nodes: str) -> None:
+    other = {"control_plane": "workers", "workers": "control_plane"}[nodes]
+    changes: dict[str, Any] = {
+        f"clusters/cloud/{other}": [],
+        "clusters/cloud/kubernetes/networking/pod_cidr": "192.168.100.0/24",
+    }
+    assert len(said(rules.overlapping_ranges, changes)) == 1

@@ -86,3 +86,16 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.SECURITY_RULES)
+
+
+@pytest.mark.parametrize("key", ["firewall", "network_policies"])
+def test_while_developing_guards_may_be_off(key: str) -> None:
+    off: dict[str, Any] = {f"security/{key}": False}
+    assert said(rules.unguarded_production, off) == []
+    assert len(said(rules.unguarded_production, off | {"profile": "production"})) == 1
+
+
+@pytest.mark.parametrize("cluster", ["hpc", "cloud"])
+def test_ssh_of_either_cluster_is_looked_at(cluster: str) -> None:
+    (found,) = said(rules.locked_out, {f"clusters/{cluster}/ssh": {"user": "debian"}})
+    assert f"the user of clusters.{cluster}.ssh" in found

@@ -212,3 +212,69 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.SERVICE_RULES)
+
+
+def test_the_ports_of_either_store_are_looked_at() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/mlops/minio/enabled": False,
+        "clusters/cloud/mlops/seaweedfs": {"service": {"api_port": 9, "console_port": 9}},
+    }
+    (found,) = said(rules.same_port_twice, changes)
+    assert found.startswith("clusters.cloud.mlops.seaweedfs.service.console_port: port 9 is")
+
+
+def test_services_of_machines_outside_the_cloud_are_not_judged() -> None:
+    assert said(rules.unknown_service, {"clusters/hpc/compute_nodes/0/services": ["sshd"]}) == []
+
+
+def test_a_store_outside_may_be_called_as_it_likes() -> None:
+    store = {"type": "s3", "bucket": "b", "endpoint": "minio-service:9000"}
+    assert said(rules.mlflow_store, {"clusters/cloud/mlops/mlflow/artifact_store": store}) == []
+
+
+def test_a_data_source_of_logs_that_are_not_kept_is_told() -> None:
+    source = {"name": "Logs", "type": "Loki", "url": "http://loki:3100"}
+    changes: dict[str, Any] = {
+        "clusters/cloud/monitoring/grafana/datasources/0": source,
+        "clusters/cloud/monitoring/logging": GONE,
+    }
+    (found,) = said(rules.datasource_without_source, changes)
+    assert found.endswith("-> enable monitoring.logging, or remove the data source")
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("wrong", 1),
+        ("wrong.mlops", 1),
+        ("wrong.mlops.svc", 1),
+        ("wrong.mlops.svc.cluster.local", 1),
+        ("wrong.elsewhere.svc", 0),
+        ("db.example.org", 0),
+        ("postgresql.mlops.svc.cluster.local", 0),
+    ],
+)
+def test_which_host_of_a_database_is_a_service_of_ours(host: str, told: int) -> None:
+    changes = {"clusters/cloud/mlops/mlflow/database/host": host}
+    assert len(said(rules.mlflow_database, changes)) == told
+
+
+@pytest.mark.parametrize("off", [{"enabled": False}, GONE])
+def test_a_database_of_mlflow_that_does_not_run_is_not_judged(off: Any) -> None:
+    changes: dict[str, Any] = {"clusters/cloud/mlops/postgresql": GONE}
+    changes["clusters/cloud/mlops/mlflow" + ("" if off is GONE else "/enabled")] = (
+        GONE if off is GONE else False
+    )
+    for rule in rules.SERVICE_RULES[:2]:
+        assert said(rule, changes) == []
+
+
+@pytest.mark.parametrize(("port", "told"), [(8999, 1), (9000, 0), (9001, 1)])
+def test_the_port_is_that_of_the_service(port: int, told: int) -> None:
+    changes = {"clusters/cloud/mlops/mlflow/artifact_store/endpoint": f"minio:{port}"}
+    assert len(said(rules.mlflow_store, changes)) == told
+
+
+def test_a_database_that_is_off_answers_nobody() -> None:
+    (found,) = said(rules.mlflow_database, {"clusters/cloud/mlops/postgresql/enabled": False})
+    assert "clusters.cloud.mlops.postgresql is not declared or not enabled" in found

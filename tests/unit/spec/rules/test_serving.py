@@ -178,3 +178,41 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.SERVING_RULES)
+
+
+def test_an_extended_resource_has_a_limit_of_the_same_size() -> None:
+    resources = {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "2"}}
+    path = "clusters/cloud/mlops/serving/kserve/inference_services/default_resources"
+    (found,) = said(rules.pod_resources, {path: resources})
+    assert "nvidia.com/gpu: requests 1, limits 2: must be equal" in found
+
+
+def test_every_gpu_of_a_worker_counts() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/workers/1/pcie_passthrough/devices/1": {"pci_address": "0000:66:00.0"},
+        "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
+    }
+    (found,) = said(rules.more_replicas_than_gpus, changes)
+    assert found.endswith("the workers have 2 -> set max_replicas to at most 2")
+
+
+@pytest.mark.parametrize("plugin", [{"time_slicing": True}, {"mig_strategy": "single"}])
+def test_gpus_that_are_shared_are_not_counted(plugin: dict[str, Any]) -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/kubernetes/gpu_operator/device_plugin": plugin,
+        "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
+    }
+    assert said(rules.more_replicas_than_gpus, changes) == []
+
+
+def test_a_pod_has_room_where_a_worker_has_its_gpus_or_gpus_are_shared() -> None:
+    resources = {"requests": {"nvidia.com/gpu": "2"}, "limits": {"nvidia.com/gpu": "2"}}
+    path = "clusters/cloud/mlops/serving/kserve/inference_services/default_resources"
+    changes: dict[str, Any] = {path: resources}
+    (found,) = said(rules.pod_larger_than_nodes, changes)
+    assert "no worker can carry a pod that asks for nvidia.com/gpu 2" in found
+    second = {"pci_address": "0000:66:00.0"}
+    two = {"clusters/cloud/workers/1/pcie_passthrough/devices/1": second}
+    assert said(rules.pod_larger_than_nodes, changes | two) == []
+    shared = {"clusters/cloud/kubernetes/gpu_operator/device_plugin/time_slicing": True}
+    assert said(rules.pod_larger_than_nodes, changes | shared) == []

@@ -102,3 +102,16 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.SLURM_RULES)
+
+
+def test_where_no_generic_resources_are_named_none_is_missing() -> None:
+    assert said(rules.undeclared_gres, {"clusters/hpc/slurm/gres_types": []}) == []
+
+
+def test_gpus_that_slurm_is_not_told_of_are_no_generic_resources() -> None:
+    off = {"gpu": {"enabled": False, "count": 1}}
+    changes = {
+        "clusters/hpc/slurm/gres_types": ["mps"],
+        "clusters/hpc/compute_nodes/0/gres": off,
+    }
+    assert said(rules.undeclared_gres, changes) == []

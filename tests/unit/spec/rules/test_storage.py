@@ -208,3 +208,16 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.STORAGE_RULES)
+
+
+@pytest.mark.parametrize("cluster", ["hpc", "cloud"])
+def test_the_storage_of_either_cluster_is_looked_at(cluster: str) -> None:
+    beegfs = {"management_node": "nobody"}
+    (found,) = said(rules.beegfs_node, {f"clusters/{cluster}/storage/beegfs": beegfs})
+    assert found.startswith(f"clusters.{cluster}.storage.beegfs.management_node: ")
+
+
+@pytest.mark.parametrize(("replicas", "told"), [(1, 0), (2, 1)])
+def test_two_pods_on_volumes_of_their_nodes_are_told(replicas: int, told: int) -> None:
+    changes = {"clusters/cloud/mlops/postgresql/replicas": replicas}
+    assert len(said(rules.node_local_volume, changes)) == told

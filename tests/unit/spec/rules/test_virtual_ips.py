@@ -141,3 +141,24 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.VIRTUAL_IP_RULES)
+
+
+def test_without_load_balancer_metallb_is_not_named() -> None:
+    changes = {
+        "clusters/cloud/kubernetes/load_balancer": GONE,
+        "clusters/cloud/kubernetes/virtual_ip": "192.168.200.5",
+    }
+    assert said(rules.api_address_by_metallb, changes) == []
+
+
+def test_a_service_behind_a_load_balancer_gets_its_address() -> None:
+    changes = {"clusters/cloud/mlops/minio/service/type": "LoadBalancer"}
+    assert said(rules.service_without_load_balancer, changes) == []
+
+
+def test_a_service_that_is_off_needs_no_address() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/kubernetes/load_balancer": GONE,
+        "clusters/cloud/mlops/minio": {"enabled": False, "service": {"type": "LoadBalancer"}},
+    }
+    assert said(rules.service_without_load_balancer, changes) == []

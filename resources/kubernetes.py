@@ -19,7 +19,6 @@ import httpx
 
 from resources.kubernetes_errors import (
     KubernetesError,
-    KubernetesUnavailable,
     ObjectMissing,
     WaitExpired,
 )

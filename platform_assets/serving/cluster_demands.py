@@ -254,9 +254,9 @@ class ClusterDemands:
         if not told:
             return Verdict.HOLDS, f"Secret {name} of type {PULL_SECRET} stands", ""
         remedy = (
-            "make it in each namespace that is named: kubectl create secret docker-registry "
-            f"{name} --docker-server=HOST --docker-username=NAME --docker-password=… "
-            "--namespace=…; or remove kserve.pull_secret, where nodes need not log in"
+            f"make it there: kubectl create secret generic {name} --namespace=… "
+            f"--type={PULL_SECRET} --from-file=.dockerconfigjson=FILE, where FILE is what `docker "
+            "login` wrote; or remove kserve.pull_secret, where nodes need not log in"
         )
         return Verdict.FAILS, "; ".join(told), remedy
 

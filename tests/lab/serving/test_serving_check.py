@@ -151,7 +151,7 @@ def test_a_pull_secret_that_nobody_made(estate: AppliedEstate, cluster: Kubernet
     missing = found["pull secret"]
     assert missing.verdict == "fails"
     assert missing.found == "Secret models/registry is not there"
-    assert "kubectl create secret docker-registry registry" in missing.remedy
+    assert "kubectl create secret generic registry --namespace=" in missing.remedy
     assert found["image"].verdict == "holds"  # a node that has it does not ask the registry
 
     login = {".dockerconfigjson": json.dumps({"auths": {"127.0.0.1:9": {"auth": "YTpi"}}})}

@@ -296,6 +296,7 @@ def test_the_path_of_a_secret_may_name_variables():
 )
 def test_a_wrong_secret_is_told_and_not_shown(text, rule, severity, message):
     result = loaded(database(text))
+    assert severity == "warning" or password_of(result) is None
     assert [(f.rule, f.severity.value, f.message) for f in result.findings] == [
         (rule, severity, message)
     ]

@@ -144,3 +144,11 @@ def test_how_long_the_name_of_a_bucket_may_be(length: int, sound: bool) -> None:
 def test_buckets_of_a_store_that_is_off_are_not_looked_at() -> None:
     off = {"enabled": False, "buckets": [{"name": "My_Models"}]}
     assert said(rules.bucket_name, {"clusters/cloud/mlops/minio": off}) == []
+
+
+def test_the_bucket_of_a_registry_that_is_off_need_not_be_declared() -> None:
+    off = {"enabled": False, "artifact_store": {"type": "minio", "bucket": "elsewhere"}}
+    for mlflow in (off, {"enabled": False}, {}):
+        assert said(rules.mlflow_bucket, {"clusters/cloud/mlops/mlflow": mlflow}) == []
+    on = off | {"enabled": True}
+    assert len(said(rules.mlflow_bucket, {"clusters/cloud/mlops/mlflow": on})) == 1

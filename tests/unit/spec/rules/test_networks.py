@@ -317,6 +317,19 @@ def test_networks_after_a_malformed_one_are_looked_at() -> None:
     assert found.startswith("clusters.cloud.network.subnet: 192.168.200.0/30 holds at most 1 ")
 
 
+@pytest.mark.parametrize(("cluster", "machines"), [("hpc", 3), ("cloud", 4)])
+def test_only_the_machines_of_its_cluster_count_for_a_network(cluster: str, machines: int) -> None:
+    changes: dict[str, Any] = {f"clusters/{cluster}/network/subnet": "192.168.77.0/30"}
+    changes["clusters/cloud/workers/2"] = {
+        "name": "w",
+        "cpu_cores": 4,
+        "memory_gb": 8,
+        "disk_gb": 50,
+    }
+    (found,) = said(rules.subnet_size, changes)
+    assert f"holds at most 1 beside the host; {machines} machines are declared" in found
+
+
 def test_a_range_in_a_malformed_subnet_is_not_judged() -> None:
     assert said(rules.dhcp_range, {"clusters/hpc/network/subnet": "wrong"}) == []
 

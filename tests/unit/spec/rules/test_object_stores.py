@@ -152,3 +152,8 @@ def test_the_bucket_of_a_registry_that_is_off_need_not_be_declared() -> None:
         assert said(rules.mlflow_bucket, {"clusters/cloud/mlops/mlflow": mlflow}) == []
     on = off | {"enabled": True}
     assert len(said(rules.mlflow_bucket, {"clusters/cloud/mlops/mlflow": on})) == 1
+
+
+def test_a_schedule_that_never_comes_true_is_told() -> None:
+    (found,) = said(rules.backup_schedule, {"backup/schedule": "0 0 */30 2 1#5"})
+    assert "'0 0 */30 2 1#5' never comes true within fifty years" in found

@@ -227,6 +227,16 @@ def test_services_of_machines_outside_the_cloud_are_not_judged() -> None:
     assert said(rules.unknown_service, {"clusters/hpc/compute_nodes/0/services": ["sshd"]}) == []
 
 
+@pytest.mark.parametrize(("port", "told"), [(8332, 1), (8333, 0), (8334, 1)])
+def test_seaweedfs_answers_at_its_own_port(port: int, told: int) -> None:
+    store = {"type": "seaweedfs", "bucket": "b", "endpoint": f"seaweedfs:{port}"}
+    changes: dict[str, Any] = {
+        "clusters/cloud/mlops/seaweedfs": {},
+        "clusters/cloud/mlops/mlflow/artifact_store": store,
+    }
+    assert len(said(rules.mlflow_store, changes)) == told
+
+
 def test_a_store_outside_may_be_called_as_it_likes() -> None:
     store = {"type": "s3", "bucket": "b", "endpoint": "minio-service:9000"}
     assert said(rules.mlflow_store, {"clusters/cloud/mlops/mlflow/artifact_store": store}) == []

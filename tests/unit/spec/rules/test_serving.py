@@ -187,6 +187,18 @@ def test_an_extended_resource_has_a_limit_of_the_same_size() -> None:
     assert "nvidia.com/gpu: requests 1, limits 2: must be equal" in found
 
 
+def test_every_slice_of_a_worker_counts() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/workers/0/gpu": {"devices": [{"mig_profile": "1g.10gb"}] * 2},
+        "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
+    }
+    (found,) = said(rules.more_replicas_than_gpus, changes)
+    assert "the workers have 3" in found
+    changes["clusters/cloud/workers/0/gpu"]["enabled"] = False
+    (found,) = said(rules.more_replicas_than_gpus, changes)
+    assert "the workers have 1" in found
+
+
 def test_every_gpu_of_a_worker_counts() -> None:
     changes: dict[str, Any] = {
         "clusters/cloud/workers/1/pcie_passthrough/devices/1": {"pci_address": "0000:66:00.0"},

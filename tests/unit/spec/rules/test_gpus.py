@@ -313,3 +313,15 @@ def test_slices_count_for_generic_resources():
     declared = estate(compute=[machine("c", gres={"gpu": {"count": 3}}, gpu=two)])
     (found,) = said(gpus.counted_gres, declared)
     assert found[3] == "SLURM is told of 3 GPUs on hpc/c, which has 2"
+
+
+def test_only_gpus_that_can_be_divided_are():
+    a30 = {"id": "GPU-0", "model": "NVIDIA A30", "mig_capable": True}
+    declared = {
+        "devices": [a30, RTX],
+        "strategy": "hybrid",
+        "mig_slices": {"hpc": 5},
+        "whole_gpus": {"hpc": 1},
+    }
+    (found,) = said(gpus.shares_within_devices, estate(compute=[machine("c")], gpus=declared))
+    assert "beside 2 that MIG divides" in found[3]

@@ -288,3 +288,10 @@ def test_the_port_is_that_of_the_service(port: int, told: int) -> None:
 def test_a_database_that_is_off_answers_nobody() -> None:
     (found,) = said(rules.mlflow_database, {"clusters/cloud/mlops/postgresql/enabled": False})
     assert "clusters.cloud.mlops.postgresql is not declared or not enabled" in found
+
+
+def test_a_database_that_is_off_contradicts_nothing() -> None:
+    changes: dict[str, Any] = {"clusters/cloud/mlops/postgresql/database/database": "other"}
+    assert len(said(rules.mlflow_database_differs, changes)) == 1
+    changes["clusters/cloud/mlops/postgresql/enabled"] = False
+    assert said(rules.mlflow_database_differs, changes) == []

@@ -99,6 +99,8 @@ def test_sizes_are_compared_to_the_fraction() -> None:
 def test_only_the_letter_before_a_version_means_nothing() -> None:
     text = "clusters: {{cloud: {{mlops: {{postgresql: {{version: '{}'}}}}}}}}"
     assert differences(estate(text.format("v15")), estate(text.format("15"))) == []
+    name = "images: {{i: {{path: {}}}}}"
+    assert len(differences(estate(name.format("v15")), estate(name.format("15")))) == 1
     [found] = differences(estate(text.format("15")), estate(text.format("25")))
     assert (found.old, found.new) == ("15", "25")
 

@@ -118,6 +118,7 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
             "models:\n  gates:\n    endpoint: a\n    colour: red",
             ":4: models.gates.colour: unknown key; expected endpoint, promotion",
         ),
+        ("? [a]\n: 1", "expected YAML, found: while constructing a mapping"),
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
     ],
 )

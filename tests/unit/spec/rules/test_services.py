@@ -242,6 +242,22 @@ def test_a_store_outside_may_be_called_as_it_likes() -> None:
     assert said(rules.mlflow_store, {"clusters/cloud/mlops/mlflow/artifact_store": store}) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://prometheus:9090", 1),
+        ("http://prometheus.monitoring.svc:9090", 1),
+        ("http://prometheus.example.org", 0),
+    ],
+)
+def test_only_data_sources_on_the_cluster_are_judged(url: str, told: int) -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/monitoring/prometheus/enabled": False,
+        "clusters/cloud/monitoring/grafana/datasources/0/url": url,
+    }
+    assert len(said(rules.datasource_without_source, changes)) == told
+
+
 def test_a_data_source_of_logs_that_are_not_kept_is_told() -> None:
     source = {"name": "Logs", "type": "Loki", "url": "http://loki:3100"}
     changes: dict[str, Any] = {

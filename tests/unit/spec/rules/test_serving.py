@@ -217,6 +217,13 @@ def test_gpus_that_are_shared_are_not_counted(plugin: dict[str, Any]) -> None:
     assert said(rules.more_replicas_than_gpus, changes) == []
 
 
+@pytest.mark.parametrize(("size", "told"), [("180Gi", 0), ("250Gi", 1)])
+def test_a_pod_needs_no_more_disk_than_a_worker_has(size: str, told: int) -> None:
+    path = "clusters/cloud/mlops/serving/kserve/inference_services/default_resources"
+    resources = {"requests": {"ephemeral-storage": size}}
+    assert len(said(rules.pod_larger_than_nodes, {path: resources})) == told
+
+
 def test_a_pod_has_room_where_a_worker_has_its_gpus_or_gpus_are_shared() -> None:
     resources = {"requests": {"nvidia.com/gpu": "2"}, "limits": {"nvidia.com/gpu": "2"}}
     path = "clusters/cloud/mlops/serving/kserve/inference_services/default_resources"

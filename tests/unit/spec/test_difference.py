@@ -96,6 +96,15 @@ def test_sizes_are_compared_to_the_fraction() -> None:
     assert differences(before, after) == [Difference(("host", "memory_gb"), 1.25, 1.5)]
 
 
+def test_only_the_letter_before_a_version_means_nothing() -> None:
+    text = "clusters: {{cloud: {{mlops: {{postgresql: {{version: '{}'}}}}}}}}"
+    assert differences(estate(text.format("v15")), estate(text.format("15"))) == []
+    name = "images: {{i: {{path: {}}}}}"
+    assert len(differences(estate(name.format("v15")), estate(name.format("15")))) == 1
+    [found] = differences(estate(text.format("15")), estate(text.format("25")))
+    assert (found.old, found.new) == ("15", "25")
+
+
 def test_the_order_of_name_servers_matters() -> None:
     network = "clusters: {{cloud: {{network: {{subnet: 10.0.0.0/24, dns_servers: [{}]}}}}}}"
     before, after = estate(network.format("1.1.1.1, 9.9.9.9")), estate(network.format("9.9.9.9"))

@@ -45,3 +45,9 @@ def test_a_tree_names_every_file_once() -> None:
         checked_tree(["a/b", "a/b"])
     with pytest.raises(PathRefused, match="as a file and as a directory"):
         checked_tree(["a/b", "a"])
+
+
+@pytest.mark.parametrize("path", ["e\u0301", "\u212b"])
+def test_text_that_is_not_normalised_is_refused_whichever_way_it_sorts(path: str) -> None:
+    assert path_objection(path) is not None
+    assert path_objection(unicodedata.normalize("NFC", path)) is None

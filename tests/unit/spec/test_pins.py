@@ -93,3 +93,14 @@ def test_a_driver_that_the_operator_chooses_itself_names_no_version() -> None:
     named = "kubernetes: {gpu_operator: {driver: {enabled: true}, driver_version: 580.95.05}}"
     path = (*CLOUD, "kubernetes", "gpu_operator", "driver_version")
     assert cloud(named)["nvidia_driver"] == ("580.95.05", path)
+
+
+def test_the_driver_that_the_operator_installs_counts_before_that_of_an_image() -> None:
+    worker = "{name: g, worker_type: gpu, cpu_cores: 4, memory_gb: 8, disk_gb: 50, image: i}"
+    text = (
+        "metadata: {name: x}\nimages: {i: {path: i.qcow2, nvidia_driver: 570.1}}\n"
+        f"clusters: {{cloud: {{workers: [{worker}], kubernetes: {{gpu_operator: {{%s}}}}}}}}"
+    )
+    assert pins(text % "")["nvidia_driver"] == ("570.1", ("images", "i", "nvidia_driver"))
+    path = (*CLOUD, "kubernetes", "gpu_operator", "driver_version")
+    assert pins(text % "driver_version: 580.95.05")["nvidia_driver"] == ("580.95.05", path)

@@ -30,6 +30,8 @@ def test_owners_and_pickles_are_read(tmp_path: Path) -> None:
     text = "models:\n  m:\n    endpoint: e\n    owners: [0, 1000]\n    allow_pickles: [a/b.pkl]\n"
     entry = read_serving(written(tmp_path, text)).models["m"]
     assert entry.owners == (0, 1000)
+    alone = read_serving(written(tmp_path, "models: {m: {endpoint: e, owners: [1000]}}"))
+    assert alone.models["m"].owners == (1000,)
     assert entry.allow_pickles == ("a/b.pkl",)
 
 
@@ -116,6 +118,7 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
             "models:\n  gates:\n    endpoint: a\n    colour: red",
             ":4: models.gates.colour: unknown key; expected endpoint, promotion",
         ),
+        ("? [a]\n: 1", "expected YAML, found: while constructing a mapping"),
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
     ],
 )

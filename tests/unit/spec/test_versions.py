@@ -112,6 +112,8 @@ def test_what_is_no_range_is_refused(text: str) -> None:
 def test_a_range_upside_down_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected the lower version first, found '1\.3 - 1\.2'"):
         Range("1.3 - 1.2")
+    with pytest.raises(ValueError, match=r"expected the lower version first, found 'debian 11 - "):
+        Range("debian 11 - ubuntu 22.04")
 
 
 def test_completeness_depends_on_the_component() -> None:

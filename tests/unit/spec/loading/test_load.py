@@ -242,6 +242,12 @@ def test_a_variable_that_holds_a_secret_is_named_and_never_read(text):
     assert password_of(result).secret.env == "DB"
 
 
+def test_what_the_model_says_of_a_variable_does_not_show_its_value():
+    (finding,) = loaded("name: ${NAME}\n", NAME=f"Wrong {CANARY}").findings
+    assert finding.message.startswith("name: estate name '${NAME}': expected 1 to 24 ")
+    assert CANARY not in repr(finding)
+
+
 def test_the_path_of_a_secret_may_name_variables():
     result = loaded(database("{secret: {file: '${HOME}/pw'}}"), HOME="/h")
     assert password_of(result).secret.file == "/h/pw"
@@ -296,6 +302,7 @@ def test_the_path_of_a_secret_may_name_variables():
 )
 def test_a_wrong_secret_is_told_and_not_shown(text, rule, severity, message):
     result = loaded(database(text))
+    assert severity == "warning" or password_of(result) is None
     assert [(f.rule, f.severity.value, f.message) for f in result.findings] == [
         (rule, severity, message)
     ]

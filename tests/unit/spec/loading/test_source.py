@@ -160,6 +160,14 @@ def test_aliases_cannot_be_nested_deeper_than_values():
     assert [finding[0] for finding in told("\n".join(lines))] == ["too-deep"]
 
 
+@pytest.mark.parametrize("depth", range(MAX_DEPTH - 4, MAX_DEPTH + 2))
+def test_what_an_alias_brings_may_lie_as_deep_as_what_is_written(depth):
+    before, after = "[" * depth, "]" * depth
+    written = told(f"a: [v]\nb: {before}[v]{after}")
+    assert bool(told(f"a: &x [v]\nb: {before}*x{after}")) is bool(written)
+    assert bool(written) is (depth > MAX_DEPTH - 2)
+
+
 def test_scalars_stay_text_and_only_plain_nothings_are_none():
     text = "a: 1e36\nb: 24:00:00\nc: no\nd: 0755\ne: ~\nf:\ng: null\nh: 'null'\ni: ''\nj: !!str 5\n"
     assert tree(text).plain() == {

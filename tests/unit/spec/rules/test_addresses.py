@@ -263,3 +263,12 @@ def test_every_mac_is_looked_at() -> None:
     changes = {"clusters/hpc/compute_nodes/0/mac": "x", "clusters/cloud/workers/0/mac": "y"}
     paths = [text.partition(":")[0] for text in said(rules.malformed_mac, changes)]
     assert paths == ["clusters.hpc.compute_nodes[0].mac", "clusters.cloud.workers[0].mac"]
+
+
+def test_a_control_plane_that_gets_no_address_at_all_is_told_by_one_rule() -> None:
+    changes = {
+        "clusters/cloud/control_plane/0/ip": GONE,
+        "clusters/cloud/network/dhcp_range": GONE,
+    }
+    assert said(rules.control_plane_by_dhcp, changes) == []
+    assert len(said(rules.machine_without_address, changes)) == 1

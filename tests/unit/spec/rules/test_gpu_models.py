@@ -104,13 +104,14 @@ def test_labels_that_speak_of_a_gpu_count_however_they_are_written(key):
 
 
 def test_only_devices_of_the_vendor_are_proposed_and_at_most_three():
-    others = "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in (4, 3, 2, 1, 0))
+    others = "\t0000  Longer clone [RTX A6000]\n"
+    others += "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in (4, 3, 2, 1))
     listed = PciNames.parse(
         f"1000  Another\n{others}10de  NVIDIA\n\t2684  AD102 [GeForce RTX 4090]\n{others}"
     )
     declared = labelled("rtx-a6000", function("0000:65:00.0", ids="10de:2684"))
     (found,) = said(gpu_models.label_fits_ids, declared, pci_names=listed)
-    names = [f"10de:000{at} (Clone [RTX A6000])" for at in range(3)]
+    names = [f"10de:000{at} (Clone [RTX A6000])" for at in (1, 2, 3)]
     assert found[4] == f"correct one of them; rtx-a6000 is {', '.join(names)}"
 
 
@@ -188,6 +189,9 @@ def test_ids_outside_the_list_are_a_note():
         )
     ]
     assert said(gpu_models.names_are_known, labelled("x", function("0", ids="10de:2684"))) == []
+    listed = {"devices": [{"id": "GPU-0", "vendor_id": "10de", "device_id": "ffff"}]}
+    (found,) = said(gpu_models.names_are_known, estate(gpus=listed))
+    assert found[2:4] == ("gpus.devices[0].device_id", "10de:ffff is not in the list of PCI ids")
 
 
 def test_without_the_list_nothing_is_compared_and_that_is_told():

@@ -88,6 +88,7 @@ def test_more_gpus_listed_than_the_host_has_are_told():
         )
     ]
     assert said(gpus.counted_gpus, estate(gpus=listed, host={"gpus": 2})) == []
+    assert said(gpus.counted_gpus, estate(gpus=listed, host={"gpus": 3})) == []
 
 
 @pytest.mark.parametrize(
@@ -313,3 +314,23 @@ def test_slices_count_for_generic_resources():
     declared = estate(compute=[machine("c", gres={"gpu": {"count": 3}}, gpu=two)])
     (found,) = said(gpus.counted_gres, declared)
     assert found[3] == "SLURM is told of 3 GPUs on hpc/c, which has 2"
+
+
+def test_only_gpus_that_can_be_divided_are():
+    a30 = {"id": "GPU-0", "model": "NVIDIA A30", "mig_capable": True}
+    declared = {
+        "devices": [a30, RTX],
+        "strategy": "hybrid",
+        "mig_slices": {"hpc": 5},
+        "whole_gpus": {"hpc": 1},
+    }
+    (found,) = said(gpus.shares_within_devices, estate(compute=[machine("c")], gpus=declared))
+    assert "beside 2 that MIG divides" in found[3]
+
+
+def test_where_nobody_knows_how_many_gpus_there_are_none_is_too_many():
+    declared = estate([machine("w")], gpus={"strategy": "hybrid", "whole_gpus": {"cloud": 9}})
+    nothing = HostCapacity(cpu_cores=8, memory_gib=64, disk_gib=500, gpus=None)
+    assert said(gpus.shares_within_devices, declared, capacity=nothing) == []
+    eight = HostCapacity(cpu_cores=8, memory_gib=64, disk_gib=500, gpus=8)
+    assert len(said(gpus.shares_within_devices, declared, capacity=eight)) == 1

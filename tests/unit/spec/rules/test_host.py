@@ -95,6 +95,12 @@ def test_turns_are_advised_where_each_cluster_fits_alone():
     assert disk[3] == found[2][3]
 
 
+def test_turns_are_no_remedy_where_a_cluster_does_not_fit_alone():
+    compute = [sized("compute-1", 37, 60, 50)]
+    found = said(host.host_capacity, estate(compute=compute, cloud=CLOUD, host=REQUIRED))
+    assert [("sequential" in each[4]) for each in found] == [False, True, False]
+
+
 def test_gpus_are_never_promised_twice():
     declared = estate(cloud=CLOUD, host=REQUIRED | {"gpus": 1})
     assert said(host.host_capacity, declared) == [

@@ -165,6 +165,12 @@ def test_audio_that_the_host_shows_is_there():
     assert said(iommu.audio_with_its_gpu, declared, devices=there) == []
 
 
+def test_a_device_without_an_address_that_can_be_is_left_to_the_rule_about_addresses():
+    declared = estate([machine("gpu-1", function("65:00", iommu_group=3), CARD, SOUND)])
+    for rule in iommu.IOMMU_RULES:
+        assert said(rule, declared, devices=(HOST_CARD, HOST_SOUND)) == []
+
+
 def test_a_card_after_another_device_is_looked_at():
     nic = function("0000:66:00.0", "network")
     assert len(said(iommu.audio_with_its_gpu, estate([machine("gpu-1", nic, CARD)]))) == 1

@@ -184,3 +184,8 @@ def test_an_offence_is_told(rule: Rule, changes: dict[str, Any], expected: list[
 
 def test_each_rule_has_an_offence() -> None:
     assert {rule for rule, _, _ in OFFENCES} == set(rules.KUBERNETES_RULES)
+
+
+def test_the_images_of_other_clusters_may_hold_another_system() -> None:
+    changes = {"images/hpc-base/operating_system": "Ubuntu 22.04"}
+    assert said(rules.operating_systems_differ, changes) == []

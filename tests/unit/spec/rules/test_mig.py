@@ -149,6 +149,11 @@ def test_a_slice_of_any_gpu_is_not_judged():
         assert said(rule, declared) == []
 
 
+def test_slices_of_gpus_that_are_not_listed_are_not_counted():
+    given = {"strategy": "hybrid", "mig_slices": {"cloud": 3}}
+    assert said(mig.enough_slices, estate([machine("a")], gpus=given)) == []
+
+
 def test_gpus_without_an_address_can_be_divided():
     nowhere = A100 | {"pci_address": None}
     fits = divided(nowhere, mig_slices={"cloud": 7})

@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import networks as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import GROUNDS, estate, said
+from tests.unit.spec.rules.sound import GONE, GROUNDS, estate, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -315,6 +315,26 @@ def test_networks_after_a_malformed_one_are_looked_at() -> None:
     }
     (found,) = said(rules.subnet_size, changes)
     assert found.startswith("clusters.cloud.network.subnet: 192.168.200.0/30 holds at most 1 ")
+
+
+@pytest.mark.parametrize(("cluster", "machines"), [("hpc", 3), ("cloud", 4)])
+def test_only_the_machines_of_its_cluster_count_for_a_network(cluster: str, machines: int) -> None:
+    changes: dict[str, Any] = {f"clusters/{cluster}/network/subnet": "192.168.77.0/30"}
+    changes["clusters/cloud/workers/2"] = {
+        "name": "w",
+        "cpu_cores": 4,
+        "memory_gb": 8,
+        "disk_gb": 50,
+    }
+    (found,) = said(rules.subnet_size, changes)
+    assert f"holds at most 1 beside the host; {machines} machines are declared" in found
+
+
+@pytest.mark.parametrize("first", ["192.168.100.1", GONE, "x"])
+def test_the_gateway_of_every_network_is_looked_at(first: Any) -> None:
+    changes = {"clusters/hpc/network/gateway": first, "clusters/cloud/network/gateway": "10.0.0.1"}
+    (found,) = said(rules.gateway_address, changes)
+    assert found.startswith("clusters.cloud.network.gateway: gateway 10.0.0.1 ")
 
 
 def test_a_range_in_a_malformed_subnet_is_not_judged() -> None:

@@ -144,3 +144,16 @@ def test_how_long_the_name_of_a_bucket_may_be(length: int, sound: bool) -> None:
 def test_buckets_of_a_store_that_is_off_are_not_looked_at() -> None:
     off = {"enabled": False, "buckets": [{"name": "My_Models"}]}
     assert said(rules.bucket_name, {"clusters/cloud/mlops/minio": off}) == []
+
+
+def test_the_bucket_of_a_registry_that_is_off_need_not_be_declared() -> None:
+    off = {"enabled": False, "artifact_store": {"type": "minio", "bucket": "elsewhere"}}
+    for mlflow in (off, {"enabled": False}, {}):
+        assert said(rules.mlflow_bucket, {"clusters/cloud/mlops/mlflow": mlflow}) == []
+    on = off | {"enabled": True}
+    assert len(said(rules.mlflow_bucket, {"clusters/cloud/mlops/mlflow": on})) == 1
+
+
+def test_a_schedule_that_never_comes_true_is_told() -> None:
+    (found,) = said(rules.backup_schedule, {"backup/schedule": "0 0 */30 2 1#5"})
+    assert "'0 0 */30 2 1#5' never comes true within fifty years" in found

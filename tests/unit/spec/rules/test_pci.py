@@ -213,3 +213,8 @@ def test_other_ids_on_the_host_are_told():
 )
 def test_which_addresses_there_can_be(text, possible):
     assert (pci_address(text) is not None) is possible
+
+
+def test_every_address_is_looked_at():
+    declared = estate([machine("gpu-1", function("0000:65:00.0"), function("x"), function("y"))])
+    assert [found[2][-14:-12] for found in said(pci.address_form, declared)] == ["1]", "2]"]

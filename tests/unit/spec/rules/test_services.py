@@ -227,9 +227,35 @@ def test_services_of_machines_outside_the_cloud_are_not_judged() -> None:
     assert said(rules.unknown_service, {"clusters/hpc/compute_nodes/0/services": ["sshd"]}) == []
 
 
+@pytest.mark.parametrize(("port", "told"), [(8332, 1), (8333, 0), (8334, 1)])
+def test_seaweedfs_answers_at_its_own_port(port: int, told: int) -> None:
+    store = {"type": "seaweedfs", "bucket": "b", "endpoint": f"seaweedfs:{port}"}
+    changes: dict[str, Any] = {
+        "clusters/cloud/mlops/seaweedfs": {},
+        "clusters/cloud/mlops/mlflow/artifact_store": store,
+    }
+    assert len(said(rules.mlflow_store, changes)) == told
+
+
 def test_a_store_outside_may_be_called_as_it_likes() -> None:
     store = {"type": "s3", "bucket": "b", "endpoint": "minio-service:9000"}
     assert said(rules.mlflow_store, {"clusters/cloud/mlops/mlflow/artifact_store": store}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://prometheus:9090", 1),
+        ("http://prometheus.monitoring.svc:9090", 1),
+        ("http://prometheus.example.org", 0),
+    ],
+)
+def test_only_data_sources_on_the_cluster_are_judged(url: str, told: int) -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/monitoring/prometheus/enabled": False,
+        "clusters/cloud/monitoring/grafana/datasources/0/url": url,
+    }
+    assert len(said(rules.datasource_without_source, changes)) == told
 
 
 def test_a_data_source_of_logs_that_are_not_kept_is_told() -> None:
@@ -278,3 +304,10 @@ def test_the_port_is_that_of_the_service(port: int, told: int) -> None:
 def test_a_database_that_is_off_answers_nobody() -> None:
     (found,) = said(rules.mlflow_database, {"clusters/cloud/mlops/postgresql/enabled": False})
     assert "clusters.cloud.mlops.postgresql is not declared or not enabled" in found
+
+
+def test_a_database_that_is_off_contradicts_nothing() -> None:
+    changes: dict[str, Any] = {"clusters/cloud/mlops/postgresql/database/database": "other"}
+    assert len(said(rules.mlflow_database_differs, changes)) == 1
+    changes["clusters/cloud/mlops/postgresql/enabled"] = False
+    assert said(rules.mlflow_database_differs, changes) == []

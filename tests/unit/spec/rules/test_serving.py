@@ -187,6 +187,18 @@ def test_an_extended_resource_has_a_limit_of_the_same_size() -> None:
     assert "nvidia.com/gpu: requests 1, limits 2: must be equal" in found
 
 
+def test_every_slice_of_a_worker_counts() -> None:
+    changes: dict[str, Any] = {
+        "clusters/cloud/workers/0/gpu": {"devices": [{"mig_profile": "1g.10gb"}] * 2},
+        "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
+    }
+    (found,) = said(rules.more_replicas_than_gpus, changes)
+    assert "the workers have 3" in found
+    changes["clusters/cloud/workers/0/gpu"]["enabled"] = False
+    (found,) = said(rules.more_replicas_than_gpus, changes)
+    assert "the workers have 1" in found
+
+
 def test_every_gpu_of_a_worker_counts() -> None:
     changes: dict[str, Any] = {
         "clusters/cloud/workers/1/pcie_passthrough/devices/1": {"pci_address": "0000:66:00.0"},
@@ -203,6 +215,13 @@ def test_gpus_that_are_shared_are_not_counted(plugin: dict[str, Any]) -> None:
         "clusters/cloud/mlops/serving/kserve/autoscaling/max_replicas": 5,
     }
     assert said(rules.more_replicas_than_gpus, changes) == []
+
+
+@pytest.mark.parametrize(("size", "told"), [("180Gi", 0), ("250Gi", 1)])
+def test_a_pod_needs_no_more_disk_than_a_worker_has(size: str, told: int) -> None:
+    path = "clusters/cloud/mlops/serving/kserve/inference_services/default_resources"
+    resources = {"requests": {"ephemeral-storage": size}}
+    assert len(said(rules.pod_larger_than_nodes, {path: resources})) == told
 
 
 def test_a_pod_has_room_where_a_worker_has_its_gpus_or_gpus_are_shared() -> None:

@@ -115,3 +115,12 @@ def test_gpus_that_slurm_is_not_told_of_are_no_generic_resources() -> None:
         "clusters/hpc/compute_nodes/0/gres": off,
     }
     assert said(rules.undeclared_gres, changes) == []
+
+
+def test_generic_resources_of_a_worker_are_none_of_slurm() -> None:
+    changes = {
+        "clusters/hpc/slurm/gres_types": ["mps"],
+        "clusters/hpc/compute_nodes/0/gres": GONE,
+        "clusters/cloud/workers/1/gres": {"gpu": {"count": 1}},
+    }
+    assert said(rules.undeclared_gres, changes) == []

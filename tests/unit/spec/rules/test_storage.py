@@ -221,3 +221,14 @@ def test_the_storage_of_either_cluster_is_looked_at(cluster: str) -> None:
 def test_two_pods_on_volumes_of_their_nodes_are_told(replicas: int, told: int) -> None:
     changes = {"clusters/cloud/mlops/postgresql/replicas": replicas}
     assert len(said(rules.node_local_volume, changes)) == told
+
+
+def test_a_file_system_that_is_off_hides_no_other() -> None:
+    changes: dict[str, Any] = {
+        "clusters/hpc/storage/beegfs/enabled": False,
+        "clusters/cloud/storage/beegfs": {"management_node": "cpu-worker-1"},
+    }
+    (found,) = said(rules.beegfs_parts, changes)
+    assert "BeeGFS is enabled without metadata_nodes, storage_nodes" in found
+    changes["clusters/cloud/storage/beegfs"]["management_node"] = "nobody"
+    assert len(said(rules.beegfs_node, changes)) == 1

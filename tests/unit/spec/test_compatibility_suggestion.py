@@ -36,7 +36,7 @@ def some_versions() -> st.SearchStrategy[dict[str, str]]:
 DAYS = st.dates(date(2023, 6, 1), date(2029, 12, 31))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(some_versions(), DAYS)
 def test_what_is_proposed_has_no_error_and_no_end(versions: dict[str, str], today: date) -> None:
     found = check_compatibility(
@@ -46,14 +46,14 @@ def test_what_is_proposed_has_no_error_and_no_end(versions: dict[str, str], toda
     assert [finding for finding in found if finding.rule == END_OF_LIFE] == []
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(some_versions(), DAYS)
 def test_proposing_twice_changes_nothing(versions: dict[str, str], today: date) -> None:
     once = proposed(today, **versions)
     assert proposed(today, **once.versions) == Suggestion(once.versions, {})
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(some_versions(), DAYS)
 def test_every_difference_has_a_reason_and_nothing_else(
     versions: dict[str, str], today: date

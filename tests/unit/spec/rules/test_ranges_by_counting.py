@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv4Network
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_assets.spec.addresses import AddressRange, network_of, range_of, whole
@@ -41,7 +41,6 @@ def addresses(one: AddressRange) -> set[int]:
     return set(range(int(one.first), int(one.last) + 1))
 
 
-@settings(deadline=None)
 @given(NEAR, NEAR, NEAR, NEAR, NEAR)
 def test_ranges_are_sets_of_addresses(
     a: IPv4Address, b: IPv4Address, c: IPv4Address, d: IPv4Address, e: IPv4Address
@@ -54,7 +53,6 @@ def test_ranges_are_sets_of_addresses(
     assert range_of(f"{a}-{b}") == (AddressRange(a, b) if a <= b else None)
 
 
-@settings(deadline=None)
 @given(networks(), networks())
 def test_two_networks_overlap_if_they_share_an_address(
     hpc: IPv4Network, cloud: IPv4Network
@@ -70,7 +68,6 @@ def test_two_networks_overlap_if_they_share_an_address(
     assert bool(findings) == bool({int(each) for each in hpc} & {int(each) for each in cloud})
 
 
-@settings(deadline=None)
 @given(networks(), networks())
 def test_pods_and_services_overlap_if_they_share_an_address(
     pods: IPv4Network, services: IPv4Network
@@ -87,7 +84,6 @@ def test_pods_and_services_overlap_if_they_share_an_address(
     assert bool(findings) == bool({int(each) for each in pods} & {int(each) for each in services})
 
 
-@settings(deadline=None)
 @given(NEAR, NEAR, NEAR)
 def test_a_machine_is_where_its_address_is(
     ip: IPv4Address, start: IPv4Address, end: IPv4Address
@@ -111,7 +107,6 @@ def test_a_machine_is_where_its_address_is(
     assert bool(wrong) == (not given_away or not given_away <= usable)
 
 
-@settings(deadline=None)
 @given(NEAR, NEAR)
 def test_a_load_balancer_lies_in_its_network_and_apart_from_dhcp(
     start: IPv4Address, end: IPv4Address
@@ -131,7 +126,6 @@ def test_a_load_balancer_lies_in_its_network_and_apart_from_dhcp(
     assert bool(found(load_balancer_addresses, changes)) == (not sound)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(BASE, BASE + 31)), min_size=3, max_size=6),
     st.integers(BASE + 2, BASE + 30),
@@ -163,7 +157,6 @@ def test_dhcp_has_an_address_for_each_machine_without(
     assert len(found(duplicate_ip, changes)) == len(fixed) - len(set(fixed))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=24) | st.from_regex(r"[0-9./-]{1,20}", fullmatch=True))
 def test_any_text_is_an_address_a_network_or_told(text: str) -> None:
     def is_one(kind: type[IPv4Address] | type[IPv4Network]) -> bool:

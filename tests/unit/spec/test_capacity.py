@@ -207,3 +207,10 @@ def test_a_plan_fits_where_everything_is_known_and_enough() -> None:
     plan = capacity_plan(estate([machine("w")], host=host | {"cpu_cores": 5}), None)
     assert [scope.fits for scope in plan.scopes] == [False]
     assert plan.fits is False
+
+
+def test_clusters_that_take_turns_need_not_fit_together() -> None:
+    host = {"cpu_cores": 10, "memory_gb": 256, "disk_gb": 4000, "gpus": 0}
+    both = estate([machine("w")], [machine("c")], host=host)
+    assert capacity_plan(both, None).fits is False
+    assert capacity_plan(both.model_copy(update={"mode": "sequential"}), None).fits is True

@@ -105,6 +105,14 @@ def test_only_the_letter_before_a_version_means_nothing() -> None:
     assert (found.old, found.new) == ("15", "25")
 
 
+def test_a_literal_that_changes_is_a_difference_and_neither_is_shown() -> None:
+    password = "clusters: {{cloud: {{mlops: {{mlflow: {{database: {{password: {}}}}}}}}}}}"
+    before, after = estate(password.format("one")), estate(password.format("two"))
+    [found] = differences(before, after)
+    assert (found.old, found.new) == ("(literal, hidden)", "(another literal, hidden)")
+    assert differences(before, before) == []
+
+
 def test_the_order_of_name_servers_matters() -> None:
     network = "clusters: {{cloud: {{network: {{subnet: 10.0.0.0/24, dns_servers: [{}]}}}}}}"
     before, after = estate(network.format("1.1.1.1, 9.9.9.9")), estate(network.format("9.9.9.9"))

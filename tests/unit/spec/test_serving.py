@@ -99,6 +99,10 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
             "models:\n  a:\n    endpoint: a\n    keep: {versions: 1, pinned: [true]}",
             ":4: models.a.keep.pinned: expected numbers of versions, found True",
         ),
+        (
+            "models:\n  a:\n    endpoint: a\n    keep: {versions: 1, pinned: 3}",
+            ":4: models.a.keep.pinned: Input should be a valid tuple, found 3",
+        ),
         ("models: {}\nrehash_days: 0", ":2: rehash_days: "),
         ("models:\n  a:\n    endpoint: a\n    owners: []", ":4: models.a.owners: expected at"),
         ("models:\n  a:\n    endpoint: a\n    owners: [-1]", "none negative"),

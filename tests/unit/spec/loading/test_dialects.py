@@ -361,3 +361,9 @@ def test_a_controller_whose_name_is_empty_is_called_controller():
     assert clusters(hpc={"controller": {**SIZE, "name": None}}) == {
         "hpc": {"controller": {**SOUND, "name": "controller"}}
     }
+
+
+@pytest.mark.parametrize("cluster", ["hpc", "cloud"])
+def test_sections_of_test_tools_are_found_in_clusters_too(cluster):
+    (found,) = told(f"name: e\nclusters:\n  {cluster}:\n    testing: {{a: b}}\n")
+    assert found[:3] == ("foreign-section", "warning", 4)

@@ -198,12 +198,14 @@ def test_what_lacks_a_key_it_cannot_do_without_is_taken_out():
         (("clusters", "hpc", "controller", "gpu", "devices", 3, "id"), (5, 5)),
         (("clusters", "hpc", "controller", "cpu_cores", "below"), (6, 7)),
         (("clusters", "hpc", "nothing", "controller"), (4, 3)),
+        (("clusters", "hpc", "controller", "services", 7), (9, 7)),
         (("clusters", "cloud", "workers", 0), (3, 1)),
         ((), (1, 1)),
     ],
 )
 def test_a_finding_gets_the_place_of_what_it_is_about_or_stands_in(path, place):
-    (located,) = loaded(machine("")).located([Finding("r", Severity.NOTE, path, "m", "r")])
+    text = machine("services: [mlflow, minio]")
+    (located,) = loaded(text).located([Finding("r", Severity.NOTE, path, "m", "r")])
     assert (located.file, located.line, located.column) == ("e.yaml", *place)
     assert located.path == path
 

@@ -88,6 +88,10 @@ def tree(text):
             ),
         ),
         (
+            b"!hunter2 a: 1\n",
+            ("tag-refused", 1, 1, "expected a plain value, found one with a tag"),
+        ),
+        (
             b"a: !hunter2\n",
             ("tag-refused", 1, 4, "expected a plain value, found one with a tag"),
         ),

@@ -6,7 +6,7 @@ import pytest
 
 from platform_assets.spec.rules import ingress as rules
 from platform_assets.spec.rules.grounds import Rule
-from tests.unit.spec.rules.sound import GONE, said
+from tests.unit.spec.rules.sound import GONE, GROUNDS, estate, said
 
 OFFENCES: list[tuple[Rule, dict[str, Any], list[str]]] = [
     (
@@ -102,3 +102,9 @@ def test_the_ingress_of_a_service_that_is_off_is_not_looked_at(service: str) -> 
     ingress = {"enabled": True, "host": "x.local"}
     off = {f"clusters/cloud/{service}": {"enabled": False, "ingress": ingress}}
     assert said(rules.mdns_host, off) == []
+
+
+def test_an_ingress_without_host_is_told_by_one_rule() -> None:
+    changes = {"clusters/cloud/mlops/mlflow/ingress/host": GONE}
+    told = [rule.__name__ for rule in rules.INGRESS_RULES if list(rule(estate(changes), GROUNDS))]
+    assert told == ["ingress_host"]

@@ -154,6 +154,12 @@ def test_slices_of_gpus_that_are_not_listed_are_not_counted():
     assert said(mig.enough_slices, estate([machine("a")], gpus=given)) == []
 
 
+def test_a_gpu_that_nobody_knows_may_have_as_many_slices_as_any():
+    gpus = divided(A100 | {"model": "X9999"}, mig_slices={"cloud": 8})
+    (found,) = said(mig.enough_slices, estate([machine("a")], gpus=gpus))
+    assert found[3] == "cloud get 8 MIG slices, but there are at most 7: GPU-0 (X9999): 7"
+
+
 def test_gpus_without_an_address_can_be_divided():
     nowhere = A100 | {"pci_address": None}
     fits = divided(nowhere, mig_slices={"cloud": 7})

@@ -183,6 +183,17 @@ def test_whatever_means_the_pod_itself_is_told(host: str) -> None:
     assert "is, for a pod, the pod itself" in words
 
 
+@pytest.mark.parametrize("more", ["/models", "?a=b", "#a"])
+def test_more_than_scheme_host_and_port_is_told(more: str) -> None:
+    url = f"http://s3:8333{more}"
+    [words] = said(
+        serving_placement.object_store_of_pods, served({f"{KSERVE}/object_store/url": url})
+    )
+    assert f"{url!r} has more than scheme, host and port" in words
+    user = served({f"{KSERVE}/object_store/url": "http://key@s3:8333"})
+    assert len(said(serving_placement.object_store_of_pods, user)) == 1
+
+
 @pytest.mark.parametrize("url", ["http://[", "http://a:port", "ftp://a:1", "http://", "http://a:0"])
 def test_what_is_no_url_is_told(url: str) -> None:
     changes = served({f"{KSERVE}/object_store/url": url})

@@ -85,8 +85,6 @@ class ObservedService:
     predictor: Predictor
     candidates: tuple[Predictor, ...]
     annotations: Mapping[str, str]
-    generation: int
-    observed_generation: int
     ready: bool
     reason: str
     created: str
@@ -220,8 +218,6 @@ def _observed(one: Mapping[str, Any], pods: list[tuple[ServedPod, str]]) -> Obse
             _predictor(candidate.get("predictor") or {}) for candidate in spec.get("canary") or []
         ),
         annotations=_our_annotations(metadata),
-        generation=int(metadata.get("generation") or 0),
-        observed_generation=int(status.get("observedGeneration") or 0),
         ready=is_ready(one),
         reason="; ".join(told),
         created=created,
@@ -301,7 +297,8 @@ def differences(service: ObservedService) -> list[str]:
     """Return, in words, where an InferenceService and its pods contradict each other.
 
     Empty for one that serves exactly what it is marked with. Candidates are judged by their own
-    marks; that one is not ready is no contradiction.
+    marks; that one is not ready is no contradiction. Whether KServe has seen the last change it
+    does not tell: the generation in its status is the Deployment's.
     """
     found = [
         f"{', '.join(one.fields)} written by {one.manager} at {one.at}"
@@ -310,11 +307,6 @@ def differences(service: ObservedService) -> list[str]:
     ]
     if service.deleting:
         found.append("it is being deleted")
-    if service.generation > service.observed_generation:
-        found.append(
-            f"KServe saw generation {service.observed_generation}, expected "
-            f"{service.generation}: is its manager running?"
-        )
     if not service.ready:
         found.append(f"it is not ready: {service.reason or 'KServe says nothing yet'}")
     if service.tree_digest != service.predictor.tree_digest:

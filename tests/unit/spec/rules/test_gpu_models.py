@@ -103,6 +103,11 @@ def test_labels_that_speak_of_a_gpu_count_however_they_are_written(key):
     )
 
 
+def test_ids_that_the_list_has_not_contradict_no_label():
+    declared = labelled("rtx-a6000", function("0000:65:00.0", ids="10de:ffff"))
+    assert said(gpu_models.label_fits_ids, declared) == []
+
+
 def test_only_devices_of_the_vendor_are_proposed_and_at_most_three():
     others = "\t0000  Longer clone [RTX A6000]\n"
     others += "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in (4, 3, 2, 1))

@@ -262,6 +262,15 @@ def test_audio_is_audio_however_it_is_written(kind):
     assert said(iommu.audio_with_its_gpu, declared) == []
 
 
+@pytest.mark.parametrize(("card", "sound"), [("", "10de:22bd"), ("10de:2684", "")])
+def test_audio_is_compared_only_where_both_names_are_known(card, sound):
+    functions = (
+        function("0000:65:00.0", ids=card),
+        function("0000:65:00.1", "audio", ids=sound),
+    )
+    assert said(gpu_models.audio_fits_gpu, estate([machine("gpu-1", *functions)])) == []
+
+
 def test_audio_at_another_slot_is_that_of_another_card():
     functions = (
         function("0000:65:00.0", ids="10de:2684"),

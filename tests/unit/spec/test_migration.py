@@ -54,6 +54,14 @@ clusters:
     assert "literal" not in str(made.declared)
 
 
+def test_labels_that_sound_like_secrets_are_shown() -> None:
+    machine = "{cpu_cores: 4, memory_gb: 8, disk_gb: 50, node_labels: {token: shown}}"
+    estate = loaded(f"name: x\nclusters: {{cloud: {{workers: [{machine}]}}}}\n".encode())
+    (worker,) = canonical(estate)["clusters"]["cloud"]["workers"]
+    assert worker["node_labels"] == {"token": "shown"}
+    assert differences(estate, loaded(yaml.safe_dump(migrated(estate).declared).encode())) == []
+
+
 def test_references_among_settings_that_are_taken_as_they_are_stay_references() -> None:
     kept = {"secret": {"env": "X"}}
     text = """\

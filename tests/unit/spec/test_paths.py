@@ -45,6 +45,8 @@ def test_a_tree_names_every_file_once() -> None:
         checked_tree(["a/b", "a/b"])
     with pytest.raises(PathRefused, match="as a file and as a directory"):
         checked_tree(["a/b", "a"])
+    with pytest.raises(PathRefused, match="rename the file and seal again"):
+        checked_tree(["a", "../b"])
 
 
 @pytest.mark.parametrize("path", ["e\u0301", "\u212b"])

@@ -106,6 +106,7 @@ def test_nothing_may_be_served(tmp_path: Path) -> None:
         ("models: {}\nrehash_days: 0", ":2: rehash_days: "),
         ("models:\n  a:\n    endpoint: a\n    owners: []", ":4: models.a.owners: expected at"),
         ("models:\n  a:\n    endpoint: a\n    owners: [-1]", "none negative"),
+        ("models:\n  a:\n    endpoint: a\n    owners: [5, -1]", "none negative"),
         (
             "models:\n  a:\n    endpoint: a\n    allow_pickles: [../x]",
             "relative to the checkpoint, found '../x'",

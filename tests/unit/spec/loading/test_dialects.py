@@ -363,6 +363,14 @@ def test_a_controller_whose_name_is_empty_is_called_controller():
     }
 
 
+def test_a_group_of_too_many_values_is_told_and_not_made():
+    labels = {f"k{number}": "v" for number in range(250)}
+    group = json.dumps({**SIZE, "count": "1000", "node_labels": labels})
+    text = f"name: e\nclusters:\n  hpc:\n    compute_nodes: {group}\n"
+    message = "count: 1,000 such machines are more than 200,000 values"
+    assert told(text) == [("too-many-values", "error", 4, message)]
+
+
 @pytest.mark.parametrize("cluster", ["hpc", "cloud"])
 def test_sections_of_test_tools_are_found_in_clusters_too(cluster):
     (found,) = told(f"name: e\nclusters:\n  {cluster}:\n    testing: {{a: b}}\n")

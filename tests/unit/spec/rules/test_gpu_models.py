@@ -103,6 +103,11 @@ def test_labels_that_speak_of_a_gpu_count_however_they_are_written(key):
     )
 
 
+def test_ids_that_the_list_has_not_contradict_no_label():
+    declared = labelled("rtx-a6000", function("0000:65:00.0", ids="10de:ffff"))
+    assert said(gpu_models.label_fits_ids, declared) == []
+
+
 def test_only_devices_of_the_vendor_are_proposed_and_at_most_three():
     others = "\t0000  Longer clone [RTX A6000]\n"
     others += "".join(f"\t000{at}  Clone [RTX A6000]\n" for at in (4, 3, 2, 1))
@@ -255,6 +260,15 @@ def test_audio_is_audio_however_it_is_written(kind):
     declared = estate([machine("gpu-1", card, wrong)])
     assert len(said(gpu_models.audio_fits_gpu, declared)) == 1
     assert said(iommu.audio_with_its_gpu, declared) == []
+
+
+@pytest.mark.parametrize(("card", "sound"), [("", "10de:22bd"), ("10de:2684", "")])
+def test_audio_is_compared_only_where_both_names_are_known(card, sound):
+    functions = (
+        function("0000:65:00.0", ids=card),
+        function("0000:65:00.1", "audio", ids=sound),
+    )
+    assert said(gpu_models.audio_fits_gpu, estate([machine("gpu-1", *functions)])) == []
 
 
 def test_audio_at_another_slot_is_that_of_another_card():

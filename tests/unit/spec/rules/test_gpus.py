@@ -71,7 +71,7 @@ def test_a_slice_of_a_gpu_that_is_not_listed_is_told():
             "name one of GPU-0, GPU-1, or add it there",
         )
     ]
-    listed = [{"id": "gpu-1", "mig_profile": "1g.10gb"}, {"mig_profile": "1g.10gb"}]
+    listed = [{"id": "gpu-1"}, {"id": "GPU-1"}, {"mig_profile": "1g.10gb"}]
     declared = estate([machine("gpu-1", gpu={"devices": listed})], gpus={"devices": [A100, RTX]})
     assert said(gpus.declared_gpus, declared) == []
 
@@ -334,3 +334,10 @@ def test_where_nobody_knows_how_many_gpus_there_are_none_is_too_many():
     assert said(gpus.shares_within_devices, declared, capacity=nothing) == []
     eight = HostCapacity(cpu_cores=8, memory_gib=64, disk_gib=500, gpus=8)
     assert len(said(gpus.shares_within_devices, declared, capacity=eight)) == 1
+
+
+def test_what_another_cluster_gets_does_not_count_for_a_share():
+    cards = [machine("a", function("0000:65:00.0")), machine("b", function("0000:ca:00.0"))]
+    given = division(whole_gpus={"cloud": 1, "hpc": 2})
+    declared = estate([machine("w", gpu_enabled=True)], cards, gpus=given)
+    assert said(gpus.machines_within_shares, declared) == []

@@ -104,6 +104,10 @@ def test_the_ingress_of_a_service_that_is_off_is_not_looked_at(service: str) -> 
     assert said(rules.mdns_host, off) == []
 
 
+def test_the_ending_of_a_name_counts_in_capitals_too() -> None:
+    assert len(said(rules.mdns_host, {"clusters/cloud/mlops/mlflow/ingress/host": "A.LOCAL"})) == 1
+
+
 def test_an_ingress_without_host_is_told_by_one_rule() -> None:
     changes = {"clusters/cloud/mlops/mlflow/ingress/host": GONE}
     told = [rule.__name__ for rule in rules.INGRESS_RULES if list(rule(estate(changes), GROUNDS))]

@@ -187,5 +187,8 @@ def test_each_rule_has_an_offence() -> None:
 
 
 def test_the_images_of_other_clusters_may_hold_another_system() -> None:
-    changes = {"images/hpc-base/operating_system": "Ubuntu 22.04"}
+    changes = {
+        "images/hpc-base/operating_system": "Ubuntu 22.04",
+        "clusters/hpc/controller/image": "hpc-base",
+    }
     assert said(rules.operating_systems_differ, changes) == []

@@ -160,6 +160,12 @@ def test_a_gpu_that_nobody_knows_may_have_as_many_slices_as_any():
     assert found[3] == "cloud get 8 MIG slices, but there are at most 7: GPU-0 (X9999): 7"
 
 
+def test_a_profile_that_the_gpu_has_not_is_left_to_the_rule_about_profiles():
+    declared = estate([machine("a", gpu=slices("9g.9gb", "1g.10gb"))], gpus=divided(A100))
+    assert said(mig.slices_fit_together, declared) == []
+    assert len(said(mig.known_profiles, declared)) == 1
+
+
 def test_gpus_without_an_address_can_be_divided():
     nowhere = A100 | {"pci_address": None}
     fits = divided(nowhere, mig_slices={"cloud": 7})
@@ -347,7 +353,7 @@ def test_a_profile_of_another_gpu_cannot_be_placed():
 def test_the_table_agrees_with_itself(gpu):
     whole = max(profile.slices for profile in gpu.profiles)
     for profile in gpu.profiles:
-        assert all(start + profile.slices <= whole for start in profile.starts)
+        assert all(0 <= start <= whole - profile.slices for start in profile.starts)
         assert gpu.fits([profile.name] * len(profile.starts))
         assert not gpu.fits([profile.name] * (len(profile.starts) + 1))
         assert gpu.most([profile.name]) == len(profile.starts)

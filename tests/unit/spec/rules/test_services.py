@@ -311,3 +311,16 @@ def test_a_database_that_is_off_contradicts_nothing() -> None:
     assert len(said(rules.mlflow_database_differs, changes)) == 1
     changes["clusters/cloud/mlops/postgresql/enabled"] = False
     assert said(rules.mlflow_database_differs, changes) == []
+
+
+@pytest.mark.parametrize("version", ["3.17.0", "v3.17.0"])
+def test_the_letter_before_a_version_makes_no_other_image(version: str) -> None:
+    changes = {"clusters/cloud/mlops/mlflow/version": version}
+    assert said(rules.mlflow_image_differs, changes) == []
+
+
+def test_a_database_somewhere_else_makes_replicas_one_registry() -> None:
+    changes: dict[str, Any] = {"clusters/cloud/mlops/mlflow/replicas": 2}
+    assert said(rules.mlflow_replicas, changes) == []
+    changes["clusters/cloud/mlops/mlflow/database/host"] = GONE
+    assert said(rules.mlflow_database, changes) == []

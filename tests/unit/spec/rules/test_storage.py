@@ -232,3 +232,9 @@ def test_a_file_system_that_is_off_hides_no_other() -> None:
     assert "BeeGFS is enabled without metadata_nodes, storage_nodes" in found
     changes["clusters/cloud/storage/beegfs"]["management_node"] = "nobody"
     assert len(said(rules.beegfs_node, changes)) == 1
+
+
+def test_a_file_system_without_management_is_told_by_one_rule() -> None:
+    changes = {"clusters/hpc/storage/beegfs/management_node": GONE}
+    assert said(rules.beegfs_node, changes) == []
+    assert len(said(rules.beegfs_parts, changes)) == 1

@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 AI_HOW := .venv/bin/ai-how
 PYTEST := .venv/bin/pytest
 # Two platforms at a time, for they wait more than they compute; a file's tests stay together.
-TESTS := $(PYTEST) -v -n 2 --dist loadgroup tests/integration tests/e2e tests/lab
+TESTS := $(PYTEST) -v -n 2 --dist loadfile tests/integration tests/e2e tests/lab
 
 .PHONY: help sync demo check unit test test-full test-lab lab-programs lab-setup lab-up lab-down lab-status clean
 

@@ -1,13 +1,11 @@
 """What holds for every test: no time limits, who shares a process, no skip in CI."""
 
 import os
-from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
-
-LAB = Path(__file__).parent / "lab"
-
+from xdist.scheduler import LoadScopeScheduling
 
 # A machine that is busy with other things is no failure of what is tested.
 hypothesis.settings.register_profile(
@@ -16,15 +14,20 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("untimed")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all that use the lab: they share what they start.
+class FilesAndLab(LoadScopeScheduling):
+    """Keeps a file's tests in one process and in their order, and all that use the lab."""
 
-    Reference: pytest-xdist, `--dist loadgroup`.
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "lab" if file.startswith("tests/lab/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndLab | None:
+    """Take it for `--dist loadfile`; reference: pytest-xdist, `make_scheduler`.
+
+    Its own `loadgroup` does nothing with pytest 9.2.
     """
-    for item in items:
-        group = "lab" if LAB in item.path.parents else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    return FilesAndLab(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -73,6 +73,15 @@ def endpoint(delivering: Platform) -> Iterator[str]:
     delivering.serving.provider.withdraw(ENDPOINT)
 
 
+@pytest.fixture(scope="module")
+def live(delivering: Platform, endpoint: str) -> str:
+    """The endpoint with something live, whichever tests ran before."""
+    if delivering.serving.provider.told(endpoint) is None:
+        delivering.declare(endpoint, gpus=1)
+        concluded(delivering, delivering.registered(endpoint, "live"))
+    return endpoint
+
+
 def kill(
     delivering: Platform,
     key: str,
@@ -153,20 +162,20 @@ def test_the_first_delivery_is_killed(delivering: Platform, endpoint: str) -> No
 )
 def test_a_replacement_is_killed(
     delivering: Platform,
-    endpoint: str,
+    live: str,
     run: str,
     dies_after: Callable[[Mapping[str, Any]], bool],
     words: str,
 ) -> None:
-    key = delivering.registered(endpoint, run, make=another)
-    with uninterrupted(delivering, endpoint):
+    key = delivering.registered(live, run, make=another)
+    with uninterrupted(delivering, live):
         kill(delivering, key, dies_after, words)
         concluded(delivering, key)
 
 
-def test_a_killed_process_gives_the_endpoint_free(delivering: Platform, endpoint: str) -> None:
+def test_a_killed_process_gives_the_endpoint_free(delivering: Platform, live: str) -> None:
     """SIGKILL in the middle of a step: the lock goes with the process."""
-    key = delivering.registered(endpoint, "process", make=another)
+    key = delivering.registered(live, "process", make=another)
     serving = delivering.serving
     provider = serving.provider
     assert isinstance(provider, KserveProvider)
@@ -181,7 +190,7 @@ def test_a_killed_process_gives_the_endpoint_free(delivering: Platform, endpoint
     }
     command = [sys.executable, ATTEMPT, json.dumps(given)]
     with (
-        uninterrupted(delivering, endpoint),
+        uninterrupted(delivering, live),
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()) as attempt,
     ):
         assert attempt.stdout is not None
@@ -194,9 +203,9 @@ def test_a_killed_process_gives_the_endpoint_free(delivering: Platform, endpoint
         assert concluded(delivering, key).decision.outcome == "deployed"
 
 
-def test_two_deliveries_at_once(delivering: Platform, endpoint: str) -> None:
+def test_two_deliveries_at_once(delivering: Platform, live: str) -> None:
     """They wait for each other; whichever comes first, the later sealed checkpoint serves."""
-    keys = [delivering.registered(endpoint, f"at-once-{n}", make=another) for n in (1, 2)]
+    keys = [delivering.registered(live, f"at-once-{n}", make=another) for n in (1, 2)]
     ended: dict[str, Delivered | Exception] = {}
 
     def deliver(key: str) -> None:
@@ -208,7 +217,7 @@ def test_two_deliveries_at_once(delivering: Platform, endpoint: str) -> None:
             ended[key] = error
 
     threads = [threading.Thread(target=deliver, args=(key,)) for key in keys]
-    with uninterrupted(delivering, endpoint):
+    with uninterrupted(delivering, live):
         for thread in reversed(threads):
             thread.start()
         for thread in threads:

@@ -30,8 +30,6 @@ SERVICE = "serving.kserve.io/inferenceservice"
 STORAGE = "clusterstoragecontainer.serving.kserve.io/ai-how"
 PATIENCE = {"name": "AI_HOW_PATIENCE_S", "value": "2"}
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def live(delivering: Platform) -> Iterator[Delivered]:

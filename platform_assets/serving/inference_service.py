@@ -40,6 +40,7 @@ _PASSING = (ids.annotation_name(ids.DAGSTER_RUN), ids.annotation_name(ids.CHECKP
 # What KServe leaves out of a canary, or sets itself.
 _OF_STABLE_ONLY = ("maxReplicas", "scaleTarget", "scaleMetric", "autoScaling", "deploymentStrategy")
 _OWN_METADATA = (ids.ANNOTATION_PREFIX, *MANAGED_BY, MODE, SCALER)
+_APP: Final = "isvc."  # what KServe's label `app` has before the Deployment's name
 _READY_WITHIN_S: Final = 1800
 
 
@@ -277,6 +278,14 @@ def deployment_name(endpoint: str, predictor: str) -> str:
     return f"{endpoint}-{predictor}-predictor"
 
 
+def predictor_of(deployment: str, endpoint: str) -> str | None:
+    """Return whose Deployment of an endpoint a name is, the inverse; None: of no predictor."""
+    head, tail = f"{endpoint}-", "-predictor"
+    if not deployment.startswith(head) or not deployment.endswith(tail):
+        return None
+    return deployment.removeprefix(head).removesuffix(tail) or None
+
+
 def live_service_name(endpoint: str) -> str:
     """Return the name of the Service that clients of an endpoint know."""
     return f"{endpoint}-live"
@@ -294,7 +303,7 @@ def live_service(endpoint: str, predictor: str, *, namespace: str, estate: str) 
         },
         "spec": {
             "type": "ClusterIP",
-            "selector": {"app": f"isvc.{deployment_name(endpoint, predictor)}"},
+            "selector": {"app": _APP + deployment_name(endpoint, predictor)},
             "ports": [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}],
         },
     }
@@ -304,10 +313,7 @@ def served_predictor(service: Mapping[str, Any], endpoint: str) -> str | None:
     """Return the predictor to which the Service of an endpoint sends requests; None: to none."""
     selector = (service.get("spec") or {}).get("selector") or {}
     app = str(selector.get("app", "")) if len(selector) == 1 else ""  # no pod has what others add
-    head, tail = f"isvc.{endpoint}-", "-predictor"
-    if not app.startswith(head) or not app.endswith(tail):
-        return None
-    return app.removeprefix(head).removesuffix(tail) or None
+    return predictor_of(app.removeprefix(_APP), endpoint) if app.startswith(_APP) else None
 
 
 def differs(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:

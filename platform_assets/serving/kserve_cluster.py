@@ -12,8 +12,8 @@ from platform_assets.lineage import ids
 from platform_assets.serving.inference_service import (
     API_VERSION,
     KIND,
-    deployment_name,
     live_service_name,
+    predictor_of,
     served_predictor,
 )
 from platform_assets.serving.inference_services import (
@@ -100,15 +100,12 @@ class Cluster:
     def predictors(self, endpoint: str) -> frozenset[str]:
         """Return the predictors of an endpoint that have a Deployment or an autoscaler."""
         kinds = (("apps/v1", "Deployment"), ("autoscaling/v2", "HorizontalPodAutoscaler"))
-        head, tail = deployment_name(endpoint, "\n").split("\n")
-        names = [
-            one["metadata"]["name"]
+        found = (
+            predictor_of(one["metadata"]["name"], endpoint)
             for kind in kinds
             for one in self.kubernetes.list(*kind, self.namespace, {SERVICE_LABEL: endpoint})
-        ]
-        return frozenset(
-            name.removeprefix(head).removesuffix(tail) for name in names if name.endswith(tail)
         )
+        return frozenset(predictor for predictor in found if predictor is not None)
 
     def observation(self) -> Observation:
         """Return what every InferenceService of the whole cluster and its pods say."""

@@ -93,8 +93,9 @@ def test_a_wait_outlives_a_restart(api_server):
     api_server.stop_api_server()
     restarting = threading.Thread(target=restart)
     restarting.start()
-    cluster.wait(*CONFIG_MAP, name, "default", bool, what="to be there", timeout_s=60)
+    found = cluster.wait(*CONFIG_MAP, name, "default", bool, what="to be there", timeout_s=60)
     restarting.join()
+    assert found["metadata"]["name"] == name
 
 
 def test_a_request_outlives_a_restart(api_server):

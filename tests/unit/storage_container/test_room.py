@@ -69,5 +69,6 @@ def test_a_model_larger_than_the_memory_of_a_volume_in_memory_is_refused():
 
 
 def test_a_model_larger_than_the_memory_fits_on_a_disk(tmp_path):
-    if not in_memory(tmp_path):
-        check_room(tmp_path, 2 * MIB, MIB)
+    # Where pytest's directory lies in memory, the tests themselves mostly do not.
+    on_disk = next(one for one in (tmp_path, Path(__file__).parent) if not in_memory(one))
+    check_room(on_disk, 2 * MIB, MIB)
